@@ -1,0 +1,1 @@
+"""Model library, training, weights and Triton model repository."""

@@ -1,0 +1,1 @@
+"""The PyTorch model library: no serving framework is imported here."""

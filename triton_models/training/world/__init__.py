@@ -1,0 +1,1 @@
+"""The rendered world: captioned clips and the events that make their sound."""
