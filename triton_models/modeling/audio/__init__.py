@@ -1,0 +1,1 @@
+"""Sound that fits a clip: audio autoencoder, audio DiT, cues, synchronisation."""

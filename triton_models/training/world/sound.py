@@ -1,0 +1,62 @@
+"""The sound of a scene: what its events, its place and the request's flags make audible.
+
+Deterministic: the same events, flags and seed give the same samples. Every layer draws from its own generator, so that
+switching one off leaves the others as they were.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triton_models.modeling.audio.cues import AudioFlags
+from triton_models.training.world.scene import EVENT_RATE_HZ, SceneEvents
+from triton_models.training.world.sound_ambience import AMBIENCES
+from triton_models.training.world.sound_effects import impact, rumble, whoosh
+from triton_models.training.world.sound_music import music_bed
+from triton_models.training.world.sound_noise import Signal, add_at, panned
+
+SAMPLE_RATE = 24_000
+"""Samples per second of everything synthesised here."""
+
+_IMPACT_PEAK = 0.75
+_MOTION_LEVEL = 0.04
+_AMBIENCE_LEVEL = 0.035
+_MUSIC_LEVEL = 0.05
+
+
+def scene_sound(events: SceneEvents, flags: AudioFlags, seed: int, rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
+    """Stereo [2, round(duration * rate)] in -1..1 with the sound of `events`.
+
+    Effects are always there; ambience and music follow the flags. The world has no speech yet, so `include_speech` adds
+    nothing.
+    """
+    samples = round(events.duration_s * rate)
+    effects, ambience, music = (np.random.default_rng([seed, layer]) for layer in range(3))
+    mix = _impacts(effects, events, samples, rate) + _motion(effects, events, samples, rate)
+    if flags.include_ambient:
+        for name in events.ambience:
+            mix += _AMBIENCE_LEVEL * AMBIENCES[name](ambience, samples, rate)
+    if flags.include_music:
+        mix += _MUSIC_LEVEL * music_bed(music, samples, rate)
+    waveform: NDArray[np.float32] = np.tanh(mix).astype(np.float32)
+    return waveform
+
+
+def _impacts(rng: np.random.Generator, events: SceneEvents, samples: int, rate: int) -> Signal:
+    mix = np.zeros((2, samples))
+    for hit in events.impacts:
+        knock = panned(impact(rng, rate, hit), 0.6 * hit.pan)
+        add_at(mix, _IMPACT_PEAK * np.sqrt(2) * knock, round(hit.time_s * rate))
+    return mix
+
+
+def _motion(rng: np.random.Generator, events: SceneEvents, samples: int, rate: int) -> Signal:
+    if events.motion_sound == "none" or len(events.motion_energy) == 0:
+        return np.zeros((2, samples))
+    at = np.arange(samples) / rate
+    track = np.arange(len(events.motion_energy)) / EVENT_RATE_HZ
+    energy = np.interp(at, track, events.motion_energy.astype(np.float64))
+    pan = np.interp(at, track, events.pan.astype(np.float64))
+    sound = rumble if events.motion_sound == "roll" else whoosh
+    return _MOTION_LEVEL * panned(sound(rng, samples, rate, energy), 0.8 * pan)
