@@ -48,4 +48,5 @@ def rumble(rng: np.random.Generator, samples: int, rate: int, energy: Signal) ->
     """A rolling object, mono: low noise that throbs with each turn, faster with `energy` (0..1, one value a sample)."""
     turns = np.cumsum(2 + 6 * energy) / rate
     throb = 0.6 + 0.4 * np.sin(2 * np.pi * turns)
-    return np.sqrt(energy) * throb * shaped_noise(rng, samples, rate, band(70, 350, order=3))
+    rolling: Signal = np.sqrt(energy) * throb * shaped_noise(rng, samples, rate, band(70, 350, order=3))
+    return rolling
