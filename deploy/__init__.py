@@ -1,0 +1,1 @@
+"""How Kinemesh is run: on one machine (`local`)."""

@@ -1,0 +1,1 @@
+"""Tests of pure parts: no sockets, no processes."""
