@@ -1,0 +1,1 @@
+"""What every service shares: settings, errors, lifecycle, RPC, PostgreSQL, JetStream, storage and telemetry."""
