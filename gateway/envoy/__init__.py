@@ -1,0 +1,1 @@
+"""Renders the configuration of the Envoy in front of the mesh."""

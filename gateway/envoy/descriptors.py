@@ -1,0 +1,37 @@
+"""The descriptor set that Envoy transcodes by, built from the generated modules so that it cannot drift from them."""
+
+from __future__ import annotations
+
+from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor import FileDescriptor
+from google.rpc import error_details_pb2, status_pb2
+
+from kinemesh.billing.v1 import billing_service_pb2
+from kinemesh.scheduler.v1 import scheduler_service_pb2
+from kinemesh.video.v1 import video_service_pb2
+
+# Error details are in the set so that the transcoder can print the status of a service that sends no JSON of its own.
+ROOTS = (video_service_pb2, scheduler_service_pb2, billing_service_pb2, error_details_pb2, status_pb2)
+PUBLIC_SERVICES = (
+    "kinemesh.video.v1.VideoService",
+    "kinemesh.scheduler.v1.WorkerService",
+    "kinemesh.billing.v1.AccountService",
+)
+
+
+def descriptor_set() -> bytes:
+    """A serialised FileDescriptorSet of the public services and everything they import, dependencies first."""
+    files: dict[str, descriptor_pb2.FileDescriptorProto] = {}
+    for module in ROOTS:
+        _collect(module.DESCRIPTOR, files)
+    return descriptor_pb2.FileDescriptorSet(file=files.values()).SerializeToString()
+
+
+def _collect(file: FileDescriptor, files: dict[str, descriptor_pb2.FileDescriptorProto]) -> None:
+    if file.name in files:
+        return
+    for dependency in file.dependencies:
+        _collect(dependency, files)
+    proto = descriptor_pb2.FileDescriptorProto()
+    file.CopyToProto(proto)
+    files[file.name] = proto

@@ -1,0 +1,50 @@
+"""The bodies of Envoy's own replies: the same JSON as the services' errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Config = dict[str, Any]
+
+_CODES = {
+    400: ("Bad request", "INVALID_FIELD"),
+    401: ("Unauthorized", "UNAUTHENTICATED"),
+    403: ("Forbidden", "UNAUTHENTICATED"),
+    404: ("Not found", "ROUTE_NOT_FOUND"),
+    408: ("Request timeout", "REQUEST_TIMEOUT"),
+    413: ("Payload too large", "PAYLOAD_TOO_LARGE"),
+    426: ("Upgrade required", "UPGRADE_REQUIRED"),
+    429: ("Too many requests", "RATE_LIMITED"),
+    431: ("Request headers too large", "PAYLOAD_TOO_LARGE"),
+    502: ("Bad gateway", "DEPENDENCY_UNAVAILABLE"),
+    503: ("Service unavailable", "DEPENDENCY_UNAVAILABLE"),
+    504: ("Gateway timeout", "DEPENDENCY_UNAVAILABLE"),
+}
+
+
+def local_reply_config() -> Config:
+    """Plain text for gRPC clients, which read it as the status message; JSON for everybody else."""
+    return {"mappers": [_grpc_mapper(), *(_json_mapper(code, *texts) for code, texts in _CODES.items())]}
+
+
+def _grpc_mapper() -> Config:
+    # A transcoded request also has the content type of gRPC by now, and with it the path it came by.
+    is_grpc = _header("content-type", {"string_match": {"prefix": "application/grpc"}})
+    not_transcoded = _header("x-envoy-original-path", {"present_match": False})
+    return {
+        "filter": {"and_filter": {"filters": [is_grpc, not_transcoded]}},
+        "body_format_override": {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}},
+    }
+
+
+def _header(name: str, match: Config) -> Config:
+    return {"header_filter": {"header": {"name": name, **match}}}
+
+
+def _json_mapper(code: int, error: str, reason: str) -> Config:
+    body = {"error": error, "reason": "%LOCAL_REPLY_BODY%", "code": reason, "request_id": "%REQ(X-REQUEST-ID)%"}
+    comparison = {"op": "EQ", "value": {"default_value": code, "runtime_key": f"kinemesh.reply_{code}"}}
+    return {
+        "filter": {"status_code_filter": {"comparison": comparison}},
+        "body_format_override": {"content_type": "application/json", "json_format": body},
+    }

@@ -1,0 +1,33 @@
+-- Gives REST clients the status codes and error bodies that gRPC cannot express. Services send them as metadata:
+-- x-http-code replaces the status, x-error-json the body. Native gRPC and gRPC-web responses are left alone.
+local INTERNAL_REQUEST_HEADERS = {"x-user-id", "x-http-code", "x-error-json"}
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  for _, name in ipairs(INTERNAL_REQUEST_HEADERS) do headers:remove(name) end
+  if string.find(headers:get("content-type") or "", "application/grpc", 1, true) == 1 then
+    handle:streamInfo():dynamicMetadata():set("kinemesh", "grpc", true)
+  end
+end
+
+local function replace_body(handle, headers, json)
+  local size = handle:body(true):setBytes(json)
+  headers:replace("content-type", "application/json")
+  headers:replace("content-length", tostring(size))
+end
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  local code, json = headers:get("x-http-code"), headers:get("x-error-json")
+  headers:remove("x-http-code")
+  headers:remove("x-error-json")
+  -- Envoy's own challenge would repeat the request's URL, and with it a token in the query.
+  if headers:get("www-authenticate") then headers:replace("www-authenticate", "Bearer") end
+  if headers:get(":status") == "429" and not headers:get("retry-after") then
+    headers:add("retry-after", headers:get("x-ratelimit-reset") or "1")
+  end
+  local metadata = handle:streamInfo():dynamicMetadata():get("kinemesh")
+  if metadata and metadata["grpc"] then return end
+  if code then headers:replace(":status", code) end
+  if json then replace_body(handle, headers, json) end
+end

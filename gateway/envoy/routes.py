@@ -1,0 +1,115 @@
+"""Which request goes where. A path that is not listed reaches no service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.envoy.clusters import GRPC_SERVICES
+from gateway.envoy.descriptors import PUBLIC_SERVICES
+from gateway.envoy.settings import GatewaySettings
+
+Config = dict[str, Any]
+
+VIDEO_SERVICE, WORKER_SERVICE, ACCOUNT_SERVICE = PUBLIC_SERVICES
+WEBSOCKET_PATH = "/v1/videos/[^/]+/progress"
+STREAM_PATH = "/v1/videos/[^/]+/stream"
+_OWNERS = {VIDEO_SERVICE: "orchestrator", WORKER_SERVICE: "scheduler", ACCOUNT_SERVICE: "billing"}
+_REST_OWNERS = {"/v1/videos": "orchestrator", "/v1/workers": "scheduler", "/v1/account": "billing"}
+_TRANSCODER_OFF = {
+    "envoy.filters.http.grpc_json_transcoder": {
+        "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+        "disabled": True,
+    }
+}
+# The heartbeat of a stream comes every 15 s; a stream that is silent for four of them is dead.
+_STREAM = {"timeout": "0s", "idle_timeout": "60s"}
+_CALL = {"timeout": "30s"}
+
+
+def public_virtual_host(settings: GatewaySettings) -> Config:
+    """The routes of the public listener."""
+    return {
+        "name": "public",
+        "domains": ["*"],
+        "typed_per_filter_config": {"envoy.filters.http.cors": _cors(settings)},
+        "routes": [_websocket(), *_grpc_routes(), *_rest_routes(), _unknown_grpc(), _unknown_rest(), _media(), _edge()],
+    }
+
+
+def debug_virtual_host() -> Config:
+    """The routes of the debug listener: by package, or by header `x-service` for reflection and health."""
+    by_package = [_to(name, {"prefix": f"/kinemesh.{_package(name)}.v1."}, _STREAM) for name in GRPC_SERVICES]
+    by_header = [
+        _to(name, {"prefix": "/", "headers": [{"name": "x-service", "string_match": {"exact": name}}]}, _STREAM)
+        for name in GRPC_SERVICES
+    ]
+    job_service = _to("orchestrator", {"prefix": "/kinemesh.orchestrator.v1."}, _STREAM)
+    default = _to("orchestrator", {"prefix": "/"}, _STREAM)
+    return {"name": "debug", "domains": ["*"], "routes": [*by_header, *by_package, job_service, default]}
+
+
+def _package(service: str) -> str:
+    return "video" if service == "orchestrator" else service
+
+
+def _to(cluster: str, match: Config, action: Config) -> Config:
+    return {"match": match, "route": {"cluster": cluster, **action}}
+
+
+def _grpc_routes() -> list[Config]:
+    streams = [
+        _to("orchestrator", {"path": f"/{VIDEO_SERVICE}/{method}"}, _STREAM) for method in ("WatchVideo", "StreamVideo")
+    ]
+    return streams + [_to(owner, {"prefix": f"/{service}/"}, _CALL) for service, owner in _OWNERS.items()]
+
+
+def _rest_routes() -> list[Config]:
+    # Matched before transcoding too: without them, CORS and the token rules would not see a REST path.
+    stream = _to("orchestrator", _regex(STREAM_PATH), _STREAM)
+    return [stream, *(_to(owner, _under(path), _CALL) for path, owner in _REST_OWNERS.items())]
+
+
+def _under(path: str) -> Config:
+    return _regex(f"{path}(/.*)?")
+
+
+def _regex(pattern: str) -> Config:
+    return {"safe_regex": {"regex": pattern}}
+
+
+def _websocket() -> Config:
+    upgrade = {"upgrade_configs": [{"upgrade_type": "websocket", "enabled": True}]}
+    return {**_to("edge", _regex(WEBSOCKET_PATH), {**_STREAM, **upgrade}), "typed_per_filter_config": _TRANSCODER_OFF}
+
+
+def _unknown_grpc() -> Config:
+    return {
+        "match": {"prefix": "/", "headers": [{"name": "content-type", "string_match": {"prefix": "application/grpc"}}]},
+        "direct_response": {"status": 404},
+        "typed_per_filter_config": _TRANSCODER_OFF,
+    }
+
+
+def _unknown_rest() -> Config:
+    return {"match": {"prefix": "/v1/"}, "direct_response": {"status": 404}, "typed_per_filter_config": _TRANSCODER_OFF}
+
+
+def _media() -> Config:
+    # Host and path stay as they are: the presigned signature covers both.
+    return {**_to("objectstore", {"prefix": "/media/"}, {"timeout": "0s"}), "typed_per_filter_config": _TRANSCODER_OFF}
+
+
+def _edge() -> Config:
+    return {**_to("edge", {"prefix": "/"}, _CALL), "typed_per_filter_config": _TRANSCODER_OFF}
+
+
+def _cors(settings: GatewaySettings) -> Config:
+    return {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
+        "allow_origin_string_match": [{"exact": origin} for origin in settings.cors_origins],
+        "allow_methods": "GET, POST, DELETE, OPTIONS",
+        "allow_headers": "authorization,content-type,x-request-id,x-grpc-web,x-user-agent,grpc-timeout,last-event-id",
+        "expose_headers": "grpc-status,grpc-message,grpc-status-details-bin,x-request-id,retry-after,"
+        "idempotent-replayed",
+        "max_age": "600",
+    }
