@@ -1,0 +1,161 @@
+"""Attention as the transformer uses it: normalised queries and keys, rotary positions, and time in three modes.
+
+Legend: B batch, N heads, L queries, K keys, D width, E width of a head, F frames, S tokens of a frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+
+class HeadNorm(nn.Module):
+    """Root-mean-square norm of each head, in the dtype of its input (nn.RMSNorm is slow where autocast mixes them)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(width))
+
+    def forward(self, x_BNLE: Tensor) -> Tensor:
+        """Takes and returns [B, N, L, E]."""
+        return fn.rms_norm(x_BNLE, self.gain.shape, self.gain.to(x_BNLE.dtype), 1e-6)
+
+
+class Heads(nn.Module):
+    """Projects tokens to normalised queries, keys and values, and attended values back."""
+
+    def __init__(self, width: int, heads: int, context_width: int | None = None) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_q = nn.Linear(width, width)
+        self.to_kv = nn.Linear(context_width or width, 2 * width)
+        self.out = nn.Linear(width, width)
+        self.q_norm = HeadNorm(width // heads)
+        self.k_norm = HeadNorm(width // heads)
+
+    def queries(self, x_BLD: Tensor) -> Tensor:
+        """Returns [B, N, L, E]."""
+        q_BNLE: Tensor = self.q_norm(rearrange(self.to_q(x_BLD), "b l (n e) -> b n l e", n=self.heads))
+        return q_BNLE
+
+    def keys_values(self, context_BKD: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns two [B, N, K, E]."""
+        k_BNKE, v_BNKE = rearrange(self.to_kv(context_BKD), "b k (two n e) -> two b n k e", two=2, n=self.heads)
+        return self.k_norm(k_BNKE), v_BNKE
+
+    def merge(self, x_BNLE: Tensor) -> Tensor:
+        """Returns [B, L, D]."""
+        merged: Tensor = self.out(rearrange(x_BNLE, "b n l e -> b l (n e)"))
+        return merged
+
+
+def rotary_angles(positions: Tensor, size: int, base: float = 100.0) -> Tensor:
+    """Returns [len(positions), size // 2] angles in radians; the base is small because grids here are small."""
+    rates = base ** (-torch.arange(0, size, 2, device=positions.device, dtype=torch.float32) / size)
+    return positions.float()[:, None] * rates
+
+
+def rotate(x_BNLE: Tensor, angles_LE: Tensor) -> Tensor:
+    """Turns neighbouring pairs of channels by `angles_LE` [L, E // 2]."""
+    cosine, sine = angles_LE.cos().to(x_BNLE.dtype), angles_LE.sin().to(x_BNLE.dtype)
+    even, odd = x_BNLE.unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack((even * cosine - odd * sine, even * sine + odd * cosine), -1).flatten(-2)
+
+
+class SpatialAttention(Heads):
+    """Every token of a frame attends to every token of the same frame."""
+
+    def forward(self, x_BFSD: Tensor, angles_SE: Tensor) -> Tensor:
+        """Takes and returns [B, F, S, D]."""
+        x_BLD = x_BFSD.flatten(0, 1)
+        k_BNSE, v_BNSE = self.keys_values(x_BLD)
+        out = fn.scaled_dot_product_attention(
+            rotate(self.queries(x_BLD), angles_SE), rotate(k_BNSE, angles_SE), v_BNSE
+        )
+        return self.merge(out).unflatten(0, x_BFSD.shape[:2])
+
+
+class CrossAttention(Heads):
+    """Every token attends to the text; padding is masked."""
+
+    def forward(self, x_BLD: Tensor, text_BKD: Tensor, mask_BK: Tensor) -> Tensor:
+        """Takes and returns [B, L, D]; every row of `mask_BK` (bool) has at least one True."""
+        k_BNKE, v_BNKE = self.keys_values(text_BKD)
+        out = fn.scaled_dot_product_attention(
+            self.queries(x_BLD), k_BNKE, v_BNKE, attn_mask=mask_BK[:, None, None, :]
+        )
+        return self.merge(out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemporalMode:
+    """Which frames a frame attends to. All lengths are in latent frames."""
+
+    kind: Literal["full", "causal", "sliding"] = "full"
+    window: int = 16
+    """sliding: how far back (and, unless causal, ahead) a frame sees."""
+    anchor_interval: int = 32
+    """sliding: frames 0, n, 2n, … are seen by all, or by later frames if causal."""
+    causal: bool = True
+    """sliding: whether the future is hidden. The other kinds ignore it."""
+
+
+@lru_cache(maxsize=32)
+def temporal_mask(mode: TemporalMode, frames: int) -> Tensor | None:
+    """Returns bool [F, F], True where row may attend to column, or None for full attention.
+
+    A frame always sees itself, so no row is empty (an empty row would make softmax NaN).
+    """
+    if mode.kind == "full":
+        return None
+    row, column = torch.arange(frames)[:, None], torch.arange(frames)[None, :]
+    if mode.kind == "causal":
+        return column <= row
+    near = (row - column).abs() <= mode.window
+    anchors = column % mode.anchor_interval == 0
+    past = column <= row if mode.causal else torch.ones_like(near)
+    return (near | anchors) & past
+
+
+class TemporalAttention(Heads):
+    """TSAM: every token attends to the tokens at its place in other frames."""
+
+    def forward(self, x_BFSD: Tensor, angles_FE: Tensor, mode: TemporalMode) -> Tensor:
+        """Takes and returns [B, F, S, D]."""
+        batch = x_BFSD.shape[0]
+        x_BLD = rearrange(x_BFSD, "b f s d -> (b s) f d")
+        k_BNFE, v_BNFE = self.keys_values(x_BLD)
+        q_BNFE, k_BNFE = rotate(self.queries(x_BLD), angles_FE), rotate(k_BNFE, angles_FE)
+        attend = sliding_attention if mode.kind == "sliding" else masked_attention
+        return rearrange(self.merge(attend(q_BNFE, k_BNFE, v_BNFE, mode)), "(b s) f d -> b f s d", b=batch)
+
+
+def masked_attention(q_BNFE: Tensor, k_BNFE: Tensor, v_BNFE: Tensor, mode: TemporalMode) -> Tensor:
+    """Attention of all frames at once under `temporal_mask`: O(F^2)."""
+    mask = temporal_mask(mode, q_BNFE.shape[2])
+    mask = mask if mask is None else mask.to(q_BNFE.device)
+    return fn.scaled_dot_product_attention(q_BNFE, k_BNFE, v_BNFE, attn_mask=mask)
+
+
+def sliding_attention(q_BNFE: Tensor, k_BNFE: Tensor, v_BNFE: Tensor, mode: TemporalMode) -> Tensor:
+    """The same result in O(F x window): blocks of frames read only the columns that their rows may see."""
+    frames = q_BNFE.shape[2]
+    mask = temporal_mask(mode, frames)
+    assert mask is not None  # noqa: S101 - the sliding mode always has a mask
+    mask = mask.to(q_BNFE.device)
+    blocks = []
+    for start in range(0, frames, mode.window):
+        rows = slice(start, min(start + mode.window, frames))
+        columns = mask[rows].any(0).nonzero().squeeze(1)
+        blocks.append(
+            fn.scaled_dot_product_attention(
+                q_BNFE[:, :, rows], k_BNFE[:, :, columns], v_BNFE[:, :, columns], attn_mask=mask[rows][:, columns]
+            )
+        )
+    return torch.cat(blocks, 2)

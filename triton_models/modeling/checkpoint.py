@@ -1,0 +1,132 @@
+"""Sampler states on disk: a safetensors file and a JSON manifest, both written whole or not at all.
+
+Checkpoints travel through object storage to other machines, so they hold no pickled code, carry their digest, and refuse to be
+resumed by another model or for another request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from .flow import SamplerState
+
+_FORMAT = 1
+
+
+class CheckpointError(Exception):
+    """A checkpoint that is damaged, or belongs to another model or request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointManifest:
+    """What a checkpoint holds; the low-level design's VideoJobCheckpoint takes its fields from here."""
+
+    format: int
+    step_number: int
+    total_steps: int
+    timesteps: tuple[float, ...]
+    """The whole schedule; what remains is `timesteps[step_number:]`."""
+    sigma_current: float
+    solver: str
+    rng_algorithm: str
+    rng_seed: int
+    """With the algorithm, the whole state of the noise: it is counter-based."""
+    latent_shape: tuple[int, ...]
+    latent_dtype: str
+    model_digest: str
+    request_digest: str
+    """Of the caller's request; resuming under another is refused."""
+    sha256: str
+    size_bytes: int
+
+
+def write_checkpoint(path: Path, state: SamplerState, model_digest: str, request_digest: str) -> CheckpointManifest:
+    """Writes `path` (.safetensors) and beside it its manifest (.json), each atomically; the manifest comes last."""
+    blob = save({"latent": state.latent.contiguous()})
+    manifest = CheckpointManifest(
+        format=_FORMAT,
+        step_number=state.step,
+        total_steps=state.total_steps,
+        timesteps=state.timesteps,
+        sigma_current=state.sigma,
+        solver=state.solver,
+        rng_algorithm="philox4x64",
+        rng_seed=state.seed,
+        latent_shape=tuple(state.latent.shape),
+        latent_dtype=str(state.latent.dtype).removeprefix("torch."),
+        model_digest=model_digest,
+        request_digest=request_digest,
+        sha256=hashlib.sha256(blob).hexdigest(),
+        size_bytes=len(blob),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, blob)
+    write_atomically(manifest_path(path), json.dumps(asdict(manifest), indent=1).encode())
+    return manifest
+
+
+def read_checkpoint(path: Path, model_digest: str, request_digest: str) -> SamplerState:
+    """Returns the state written at `path`, bit for bit.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or not of this model and request.
+    """
+    manifest = _read_manifest(manifest_path(path))
+    for name, found, wanted in (
+        ("model", manifest.model_digest, model_digest),
+        ("request", manifest.request_digest, request_digest),
+    ):
+        if found != wanted:
+            raise CheckpointError(f"{path.name} belongs to another {name}: {found} is not {wanted}")
+    try:
+        blob = path.read_bytes()
+        if hashlib.sha256(blob).hexdigest() != manifest.sha256:
+            raise CheckpointError(f"{path.name} is damaged: its sha256 is not the manifest's")
+        latent = load(blob)["latent"]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise CheckpointError(f"{path.name} cannot be read: {error}") from error
+    if tuple(latent.shape) != manifest.latent_shape:
+        raise CheckpointError(f"{path.name} holds {tuple(latent.shape)}, its manifest says {manifest.latent_shape}")
+    solver = "heun" if manifest.solver == "heun" else "euler"
+    return SamplerState(latent, manifest.step_number, manifest.timesteps, solver, manifest.rng_seed)
+
+
+def manifest_path(path: Path) -> Path:
+    """Returns where the manifest of the checkpoint at `path` lies."""
+    return path.with_suffix(".json")
+
+
+def _read_manifest(path: Path) -> CheckpointManifest:
+    try:
+        fields: dict[str, Any] = json.loads(path.read_bytes())
+        fields["timesteps"] = tuple(fields["timesteps"])
+        fields["latent_shape"] = tuple(fields["latent_shape"])
+        manifest = CheckpointManifest(**fields)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path.name} is no checkpoint manifest: {error}") from error
+    if manifest.format != _FORMAT:
+        raise CheckpointError(f"{path.name} has format {manifest.format}, not {_FORMAT}")
+    return manifest
+
+
+def write_atomically(path: Path, blob: bytes) -> None:
+    """Writes a file so that a crash leaves the old one or the new one, never a part."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(blob)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
