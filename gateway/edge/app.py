@@ -1,0 +1,61 @@
+"""Composition root of the edge app."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from gateway.edge.progress_socket import ProgressSocket
+from kinemesh.video.v1.video_service_pb2_grpc import VideoServiceStub
+from services.common.rpc.client import open_channel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.edge.settings import EdgeSettings
+    from services.common.lifecycle import Runtime
+
+_LANDING = Path(__file__).with_name("landing.html")
+_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+
+
+async def build(settings: EdgeSettings, runtime: Runtime) -> None:
+    """Connects to the orchestrator and serves HTTP until the runtime stops."""
+    channel = await runtime.enter(open_channel(settings.orchestrator_address))
+    socket = ProgressSocket(VideoServiceStub(channel), settings.websocket_heartbeat_s)
+    app = make_app(socket)
+    runtime.ports["http"] = await runtime.enter(_serving(app, settings.http_address))
+
+
+def make_app(socket: ProgressSocket) -> web.Application:
+    """The routes of the edge app."""
+    app = web.Application()
+    app.router.add_get("/v1/videos/{request_id}/progress", socket.handle)
+    app.router.add_get("/healthz", _healthz)
+    app.router.add_get("/", _landing)
+    return app
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+async def _landing(_: web.Request) -> web.Response:
+    headers = {"Content-Security-Policy": _PAGE_POLICY}
+    return web.Response(text=_LANDING.read_text(encoding="utf-8"), content_type="text/html", headers=headers)
+
+
+@asynccontextmanager
+async def _serving(app: web.Application, address: str) -> AsyncIterator[int]:
+    host, _, port = address.rpartition(":")
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, int(port))
+        await site.start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
