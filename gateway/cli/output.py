@@ -1,0 +1,98 @@
+"""What the command prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from google.protobuf.json_format import MessageToDict
+from rich.console import Console
+from rich.table import Table
+
+from gateway.cli.progress import PHASE_NAMES
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from gateway.cli.progress import Journey
+    from kinemesh.scheduler.v1.worker_pb2 import GPUWorkerState
+    from kinemesh.video.v1.video_service_pb2 import GetVideoResponse, ListVideosResponse
+
+
+def print_json(message: Message) -> None:
+    """The answer as the API wrote it, for programs."""
+    fields = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    print(json.dumps(fields, indent=2, ensure_ascii=False))
+
+
+def print_video(console: Console, video: GetVideoResponse) -> None:
+    """One video, as a table."""
+    table = Table("field", "value", show_header=False)
+    rows = [("id", video.request_id), ("status", video.status), ("model", f"{video.model} ({video.tier})")]
+    rows += [("prompt", video.prompt), ("seed", str(video.seed)), ("created", video.created_at.ToJsonString())]
+    if video.HasField("progress"):
+        rows.append(("progress", f"{video.progress.percent_complete} %, {video.progress.current_phase}"))
+    if video.HasField("error"):
+        rows.append(("error", f"{video.error.code}: {video.error.message}"))
+    if video.HasField("blocked_reason"):
+        rows.append(("blocked", video.blocked_reason))
+    if video.HasField("output"):
+        rows += _output_rows(video)
+    if video.HasField("credits_used"):
+        rows.append(("credits used", f"{video.credits_used:g}"))
+    for name, value in rows:
+        table.add_row(name, value)
+    console.print(table)
+
+
+def _output_rows(video: GetVideoResponse) -> list[tuple[str, str]]:
+    output = video.output
+    return [
+        ("delivered", f"{output.resolution}, {output.duration_seconds:g} s at {output.fps} fps"),
+        ("drawn at", f"{output.native_resolution}, {output.native_fps:g} fps"),
+        ("size", f"{output.file_size_bytes / 1024:.0f} KiB"),
+        ("video", output.video_url),
+        ("thumbnail", output.thumbnail_url),
+        ("C2PA manifest", output.c2pa_manifest_url),
+    ]
+
+
+def print_result(console: Console, video: GetVideoResponse, journey: Journey, file: Path) -> None:
+    """Where the finished video is and what making it took."""
+    table = Table("phase", "seconds", title="Time by phase")
+    table.columns[1].justify = "right"
+    for phase, seconds in journey.phase_seconds.items():
+        table.add_row(PHASE_NAMES.get(phase, phase), f"{seconds:.2f}")
+    table.add_section()
+    table.add_row("accepted to finished", f"{_seconds_taken(video):.2f}")
+    table.add_row("on the accelerator", f"{video.gpu_time_ms / 1000:.2f}")
+    console.print(table)
+    print_video(console, video)
+    console.print(f"[bold]{file}[/bold]", highlight=False, soft_wrap=True)
+
+
+def _seconds_taken(video: GetVideoResponse) -> float:
+    return (video.completed_at.ToMicroseconds() - video.created_at.ToMicroseconds()) / 1e6
+
+
+def print_list(console: Console, videos: ListVideosResponse) -> None:
+    """A page of videos."""
+    table = Table("id", "status", "created", "prompt", caption=f"{len(videos.videos)} of {videos.total}")
+    for video in videos.videos:
+        table.add_row(video.request_id, video.status, video.created_at.ToJsonString(), video.prompt)
+    console.print(table)
+
+
+def print_workers(console: Console, workers: list[tuple[str, GPUWorkerState]]) -> None:
+    """The worker registry; the first of each pair is the status name."""
+    table = Table("worker", "status", "hardware", "memory GiB", "models", "job", "step", "done today", "errors")
+    for status, worker in workers:
+        models = worker.loaded_models
+        loaded = ", ".join(name for name in (models.dit_model, models.vae_model, models.audio_model) if name)
+        hardware, job, metrics = worker.hardware, worker.current_job, worker.metrics
+        memory = f"{hardware.gpu_memory_used_gb:.1f}/{hardware.gpu_memory_total_gb:.1f}"
+        counts = (str(metrics.jobs_completed_today), str(metrics.error_count_today))
+        step = str(job.current_step) if job.request_id else ""
+        table.add_row(worker.worker_id, status, hardware.gpu_type, memory, loaded, job.request_id, step, *counts)
+    console.print(table)
