@@ -7,6 +7,7 @@ that names one directly ("rain", "waves") or names a place that has one ("beach"
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -77,3 +78,17 @@ def parse_audio_cues(prompt: str) -> tuple[AudioCue, ...]:
         if (match := words.search(prompt))
     ]
     return tuple(cue for _, cue in sorted(found, key=lambda item: item[0]))
+
+
+CONDITIONS = ("include_music", "include_ambient", *AMBIENCES)
+"""Meaning of each number of a condition vector."""
+
+
+def condition_vector(flags: AudioFlags, cues: Iterable[AudioCue] = ()) -> tuple[float, ...]:
+    """Flags and named ambiences as 0 or 1, in the order of CONDITIONS.
+
+    A flag outranks the prompt: what the request switches off is not asked for, whatever the words say.
+    """
+    named = {cue.sound for cue in cues if cue.kind is CueKind.AMBIENT}
+    ambiences = (float(flags.include_ambient and name in named) for name in AMBIENCES)
+    return (float(flags.include_music), float(flags.include_ambient), *ambiences)

@@ -1,10 +1,12 @@
 """Waveforms to log-mel spectrograms with stereo cues, and back.
 
-The representation is parametric stereo: one log-mel spectrogram of the loudness of both channels together, and per latent frame and band the
-level difference and the coherence of the two channels (the IID and ICC of MPEG-4 parametric stereo). One spectrogram is then inverted
-for both channels, by Griffin-Lim (Perraudin, Balazs, Sondergaard 2013: with momentum), whose start phases come from the seed.
+The representation is parametric stereo: one log-mel spectrogram of the loudness of both channels together, and per
+latent frame and band the level difference and the coherence of the two channels (the IID and ICC of MPEG-4 parametric
+stereo). One spectrogram is then inverted for both channels, by Griffin-Lim with momentum (Perraudin, Balazs,
+Sondergaard 2013), whose start phases come from the seed.
 
-Legend: B batch, N samples, F spectrogram frames (100 a second), K bins, M mel bands, L latent frames (25 a second), S stereo bands.
+Legend: B batch, N samples, F spectrogram frames (100 a second), K bins, M mel bands, L latent frames (25 a second), S
+stereo bands.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ class SoundPicture:
     level_BSL: Tensor
     """Half the log power ratio of left to right, in nepers within -2..2."""
     coherence_BSL: Tensor
-    """0 (independent channels) to 1 (the same signal in both)."""
+    """-1 (opposite phase) over 0 (independent) to 1 (the same signal in both channels)."""
 
 
 def latent_frames(samples: int) -> int:
@@ -69,7 +71,7 @@ def synthesise(picture: SoundPicture, samples: int, seed: int, iterations: int =
     twist = torch.exp(2j * torch.pi * torch.rand(WINDOW // 2 + 1, 1, generator=generator))
     left, right = _place(carrier, carrier * twist, picture)
     stereo = torch.stack([_istft(left), _istft(right)], dim=1)[..., :samples]
-    return torch.tanh(torch.atanh(stereo.clamp(-0.999, 0.999))) if samples else stereo
+    return stereo.clamp(-1, 1)
 
 
 def griffin_lim(magnitude_BKF: Tensor, generator: torch.Generator, iterations: int) -> Tensor:
@@ -89,7 +91,7 @@ def _place(carrier_BKF: Tensor, twisted_BKF: Tensor, picture: SoundPicture) -> t
     """Mix a carrier and its decorrelated twin so that level difference and coherence come out as asked."""
     frames = carrier_BKF.shape[-1]
     level = _spread(picture.level_BSL, frames).clamp(-_LEVEL_RANGE, _LEVEL_RANGE)
-    angle = torch.arccos(_spread(picture.coherence_BSL, frames).clamp(0, 1)) / 2
+    angle = torch.arccos(_spread(picture.coherence_BSL, frames).clamp(-1, 1)) / 2
     common, own = carrier_BKF * angle.cos(), twisted_BKF * angle.sin()
     left_gain = torch.sqrt(2 / (1 + torch.exp(-2 * level)))
     right_gain = torch.sqrt(2 / (1 + torch.exp(2 * level)))
@@ -105,7 +107,7 @@ def _stereo_cues(left_BKF: Tensor, right_BKF: Tensor) -> tuple[Tensor, Tensor]:
     left, right = pooled(left_BKF.abs() ** 2) + 1e-10, pooled(right_BKF.abs() ** 2) + 1e-10
     cross = pooled((left_BKF * right_BKF.conj()).real)
     level = (torch.log(left / right) / 2).clamp(-_LEVEL_RANGE, _LEVEL_RANGE)
-    return level, (cross / torch.sqrt(left * right)).clamp(0, 1)
+    return level, (cross / torch.sqrt(left * right)).clamp(-1, 1)
 
 
 def _spread(cues_BSL: Tensor, frames: int) -> Tensor:
@@ -130,23 +132,29 @@ def _window() -> Tensor:
 
 
 @cache
-def _mel_matrix() -> Tensor:
-    """[M, K] triangular bands on the mel scale from 30 Hz to half the sample rate, each summing to one."""
+def _mel_triangles() -> Tensor:
+    """[M, K] overlapping triangles of height one on the mel scale, from 30 Hz to half the sample rate."""
     hz_K = torch.linspace(0, SAMPLE_RATE / 2, WINDOW // 2 + 1)
     mel_K = 2595 * torch.log10(1 + hz_K / 700)
-    low = 2595 * torch.log10(torch.tensor(1 + 30 / 700))
-    edges = torch.linspace(float(low), float(mel_K[-1]), MEL_BANDS + 2)[:, None]
+    lowest = 2595 * torch.log10(torch.tensor(1 + 30 / 700))
+    edges = torch.linspace(float(lowest), float(mel_K[-1]), MEL_BANDS + 2)[:, None]
     rise = (mel_K - edges[:-2]) / (edges[1:-1] - edges[:-2])
     fall = (edges[2:] - mel_K) / (edges[2:] - edges[1:-1])
-    bands = torch.clamp(torch.minimum(rise, fall), min=1e-4 * (hz_K < 60))
-    return bands / bands.sum(dim=1, keepdim=True)
+    return torch.minimum(rise, fall).clamp(min=0)
+
+
+@cache
+def _mel_matrix() -> Tensor:
+    """[M, K] mean power of each band."""
+    triangles = _mel_triangles()
+    return triangles / triangles.sum(dim=1, keepdim=True)
 
 
 @cache
 def _mel_inverse() -> Tensor:
-    """[K, M] power of each bin from the power of the bands around it, by interpolation (never negative)."""
-    matrix = _mel_matrix().T
-    return matrix / matrix.sum(dim=1, keepdim=True).clamp(min=1e-9)
+    """[K, M] power of each bin interpolated from the bands around it; never negative, silent below the lowest band."""
+    triangles = _mel_triangles().T
+    return triangles / triangles.sum(dim=1, keepdim=True).clamp(min=1e-3)
 
 
 @cache

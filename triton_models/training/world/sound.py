@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triton_models.modeling.audio.cues import AudioFlags
-from triton_models.training.world.scene import EVENT_RATE_HZ, SceneEvents
-from triton_models.training.world.sound_ambience import AMBIENCES
-from triton_models.training.world.sound_effects import impact, rumble, whoosh
-from triton_models.training.world.sound_music import music_bed
-from triton_models.training.world.sound_noise import Signal, add_at, panned
+
+from .scene import EVENT_RATE_HZ, SceneEvents
+from .sound_ambience import AMBIENCES
+from .sound_effects import impact, rumble, whoosh
+from .sound_music import music_bed
+from .sound_noise import Signal, add_at, panned
 
 SAMPLE_RATE = 24_000
 """Samples per second of everything synthesised here."""

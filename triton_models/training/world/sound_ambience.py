@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from triton_models.training.world.sound_noise import Signal, add_at, band, decay, panned, shaped_noise, slow_curve
+from .sound_noise import Signal, add_at, band, decay, panned, shaped_noise, slow_curve
 
 
 def wind(rng: np.random.Generator, samples: int, rate: int) -> Signal:

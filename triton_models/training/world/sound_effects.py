@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from triton_models.training.world.scene import Impact
-from triton_models.training.world.sound_noise import Signal, band, decay, shaped_noise
+from .scene import Impact
+from .sound_noise import Signal, band, decay, shaped_noise
 
 _MODES = ((1.0, 1.0, 1.0), (1.59, 0.6, 0.6), (2.14, 0.4, 0.4), (2.92, 0.25, 0.3))
 """Ratios of frequency, amplitude and decay time: the first modes of a membrane."""

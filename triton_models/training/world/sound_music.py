@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from triton_models.training.world.sound_noise import Signal, add_at, decay, panned
+from .sound_noise import Signal, add_at, decay, panned
 
 _PROGRESSIONS = (
     ((0, 4, 7), (7, 11, 14), (9, 12, 16), (5, 9, 12)),
