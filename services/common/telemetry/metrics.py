@@ -16,6 +16,12 @@ RPC_SECONDS = Histogram(
 RPC_IN_FLIGHT = Gauge("kinemesh_rpc_server_in_flight", "Calls being answered, open streams included.", ["method"])
 MESSAGES = Counter("kinemesh_messages_total", "JetStream messages handled, by result.", ["consumer", "result"])
 OUTBOX_EVENTS = Counter("kinemesh_outbox_events_total", "Attempts to publish an outbox row, by result.", ["result"])
+STAGE_SECONDS = Histogram(
+    "kinemesh_stage_seconds",
+    "Time a job spent in one attempt of a stage, by result.",
+    ["stage", "result"],
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)
 BACKGROUND_ERRORS = Counter("kinemesh_background_errors_total", "Rounds of a periodic task that failed.", ["task"])
 
 
