@@ -100,7 +100,7 @@ def _api_error(error: grpc.RpcError) -> ApiError:
 
 def _json_of(error: grpc.RpcError) -> dict[str, str]:
     for item in error.trailing_metadata() or ():
-        if item.key == "x-error-json" and isinstance(item.value, str):
+        if item.key == "x-error-json":
             return dict(json.loads(item.value))
     return {}
 
