@@ -24,11 +24,10 @@ class Envoy:
 
     def program(self) -> Program:
         """The server process; a configuration Envoy refuses is reported before the start."""
-        binary = str(package_directory("envoy") / "_bin" / "envoy")
         return Program(
             name="envoy",
             # Hot restart claims a shared-memory segment by number and so allows one Envoy on a machine.
-            argv=(binary, "--config-path", str(self.config), "--disable-hot-restart", "--log-level", "warning"),
+            argv=(_binary(), "--config-path", str(self.config), "--disable-hot-restart", "--log-level", "warning"),
             log=self.log,
             prepare=partial(validate, self.config),
             probe=self._probe,
@@ -41,8 +40,11 @@ class Envoy:
 
 def validate(config: Path) -> None:
     """Raises subprocess.SubprocessError with Envoy's own words when it would refuse the configuration."""
-    binary = str(package_directory("envoy") / "_bin" / "envoy")
-    command = [binary, "--mode", "validate", "--config-path", str(config), "--log-level", "error"]
+    command = [_binary(), "--mode", "validate", "--config-path", str(config), "--log-level", "error"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise subprocess.SubprocessError(f"the Envoy configuration is refused: {result.stderr or result.stdout}")
+
+
+def _binary() -> str:
+    return str(package_directory("envoy") / "_bin" / "envoy")

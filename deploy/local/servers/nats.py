@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import nats
 
+from deploy.local.keys import write_private
 from deploy.local.ports import LOOPBACK
 from deploy.local.process import Program
 from deploy.local.servers.wheels import script
@@ -36,13 +36,17 @@ class Nats:
             name="nats",
             argv=(str(script("nats-server")), "--config", str(self._config)),
             log=self.log,
-            prepare=partial(_write_private, self._config, json.dumps(self._settings(), indent=2)),
+            prepare=self._prepare,
             probe=self._probe,
         )
 
     @property
     def _config(self) -> Path:
         return self.directory / "nats.json"
+
+    def _prepare(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        write_private(self._config, json.dumps(self._settings(), indent=2))
 
     def _settings(self) -> dict[str, object]:
         return {
@@ -67,9 +71,3 @@ class Nats:
 
 async def _ignore(_error: Exception) -> None:
     """While the server starts, a refused connection is no news; nats-py would print a stack trace."""
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(text)

@@ -1,0 +1,207 @@
+"""What the local mesh consists of: one table of processes, what each needs, and how each is told about the others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+from deploy.local.database import prepare_database, service_dsn
+from deploy.local.home import ROOT, SERVICES, Home
+from deploy.local.keys import KEY_ID, write_private
+from deploy.local.process import Program
+from deploy.local.servers.envoy import Envoy
+from deploy.local.servers.nats import Nats
+from deploy.local.servers.objectstore import INTERNAL_LISTENERS, REGION, ObjectStore
+from deploy.local.servers.postgres import Postgres
+from deploy.local.servers.triton import Triton
+from deploy.local.supervisor import Component
+from gateway.cli.mesh import ENDPOINTS_FILE
+from gateway.envoy.bootstrap import render
+from gateway.envoy.settings import GatewaySettings
+
+BUCKETS = ("embeddings", "checkpoints", "mezzanine", "media")
+JWT_ISSUER = "https://kinemesh.local"
+JWT_AUDIENCE = "kinemesh"
+WORKER_ID = "worker-local-1"
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """The servers of one installation and the programs of its services."""
+
+    home: Home
+    postgres: Postgres
+    nats: Nats
+    objectstore: ObjectStore
+    triton: Triton
+    envoy: Envoy
+
+    def components(self) -> list[Component]:
+        """The table: every process, what it needs before it starts, and what follows once it is ready."""
+        stores = {"postgres", "nats", "objectstore"}
+        return [
+            Component(program=self.postgres.program(), then=partial(prepare_database, self.home, self.postgres)),
+            Component(program=self.nats.program()),
+            Component(program=self.objectstore.program(), then=partial(asyncio.to_thread, self._make_buckets)),
+            Component(program=self.triton.program()),
+            self._service("billing", needs={"postgres", "nats"}),
+            self._service("safety", needs=stores),
+            self._service("orchestrator", needs=stores),
+            self._service("encoder", needs=stores),
+            self._service("scheduler", needs=stores),
+            self._service("transcoder", needs=stores),
+            self._service("worker", needs=stores | {"triton"}),
+            self._service("edge", module="gateway.edge"),
+            Component(program=self.envoy.program(), needs=frozenset({"edge", "orchestrator"})),
+        ]
+
+    def _service(self, name: str, *, needs: set[str] | None = None, module: str | None = None) -> Component:
+        ready_file = self.home.ready_file(name)
+        program = Program(
+            name=name,
+            argv=(sys.executable, "-m", module or f"services.{name}"),
+            cwd=ROOT,
+            env={**self._environment(), **self._own_environment(name), "KINEMESH_READY_FILE": str(ready_file)},
+            log=self.home.log(name),
+            prepare=partial(_forget, ready_file),
+            probe=partial(_written, ready_file),
+            ready_within_s=90,
+            stop_within_s=20,
+        )
+        return Component(program=program, needs=frozenset(needs or ()))
+
+    def _environment(self) -> dict[str, str]:
+        """What every service may need to know of the others."""
+        addresses = {f"KINEMESH_{name.upper()}_ADDRESS": self.home.address(name) for name in (*SERVICES, "triton")}
+        return {
+            **addresses,
+            "KINEMESH_NATS_URL": self.nats.url,
+            "KINEMESH_S3_ENDPOINT_URL": self.objectstore.endpoint_url,
+            "KINEMESH_S3_PUBLIC_ENDPOINT_URL": self.home.gateway_url,
+            "KINEMESH_S3_REGION": REGION,
+            "KINEMESH_S3_ACCESS_KEY": self.objectstore.access_key,
+            "KINEMESH_S3_SECRET_KEY": self.objectstore.secret_key,
+            "KINEMESH_CATALOGUE_FILE": str(ROOT / "deploy" / "catalogue.yaml"),
+        }
+
+    def _own_environment(self, name: str) -> dict[str, str]:
+        """What only this service is told."""
+        own = {"KINEMESH_METRICS_PORT": str(self.home.ports[f"{name}-metrics"])}
+        if name in SERVICES:
+            own["KINEMESH_GRPC_ADDRESS"] = self.home.address(name)
+            own["KINEMESH_POSTGRES_DSN"] = service_dsn(self.home, self.postgres, name)
+        return {**own, **self._peculiarities().get(name, {})}
+
+    def _peculiarities(self) -> Mapping[str, Mapping[str, str]]:
+        keys = self.home.keys
+        gateway = self.home.gateway_url
+        return {
+            "edge": {"KINEMESH_HTTP_ADDRESS": self.home.address("edge")},
+            "orchestrator": {
+                "KINEMESH_PUBLIC_URL": gateway,
+                "KINEMESH_WEBHOOK_MASTER_SECRET": keys.secret("webhook-master"),
+            },
+            "transcoder": {
+                "KINEMESH_C2PA_CERTIFICATE_CHAIN_FILE": str(keys.c2pa_chain),
+                "KINEMESH_C2PA_PRIVATE_KEY_FILE": str(keys.c2pa_key),
+            },
+            "worker": {
+                "KINEMESH_WORKER_ID": WORKER_ID,
+                "KINEMESH_SCRATCH_DIRECTORY": str(self.home.directory / "scratch"),
+            },
+        }
+
+    def _make_buckets(self) -> None:
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.objectstore.endpoint_url,
+            region_name=REGION,
+            aws_access_key_id=self.objectstore.access_key,
+            aws_secret_access_key=self.objectstore.secret_key,
+            config=Config(proxies={}),
+        )
+        try:
+            existing = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+            for bucket in BUCKETS:
+                if bucket not in existing:
+                    client.create_bucket(Bucket=bucket)
+        finally:
+            client.close()
+
+
+def make_mesh(home: Home) -> Mesh:
+    """The mesh of an installation; renders the gateway's configuration."""
+    ports, keys = home.ports, home.keys
+    postgres = Postgres(
+        directory=home.directory / "postgres",
+        log=home.log("postgres"),
+        port=ports["postgres"],
+        password=keys.password("postgres"),
+    )
+    nats = Nats(
+        directory=home.directory / "nats", log=home.log("nats"), port=ports["nats"], password=keys.password("nats")
+    )
+    objectstore = ObjectStore(
+        directory=home.directory / "objectstore",
+        log=home.log("objectstore"),
+        port=ports["objectstore"],
+        access_key="kinemesh",
+        secret_key=keys.password("objectstore"),
+        internal_ports=[ports[f"objectstore-{listener}"] for listener in INTERNAL_LISTENERS],
+    )
+    triton = Triton(
+        directory=home.directory / "triton",
+        log=home.log("triton"),
+        repository=ROOT / "triton_models" / "model_repository",
+        grpc_port=ports["triton"],
+        metrics_port=ports["triton-metrics"],
+    )
+    return Mesh(home, postgres, nats, objectstore, triton, _make_envoy(home))
+
+
+def write_endpoints(home: Home) -> None:
+    """Tell the `kinemesh` command where this mesh is and how to sign a token for it."""
+    key = str(home.keys.signing_key.relative_to(home.directory))
+    token = {"issuer": JWT_ISSUER, "audience": JWT_AUDIENCE, "key_file": key, "key_id": KEY_ID}
+    endpoints = {"gateway_url": home.gateway_url, "billing_address": home.address("billing"), "jwt": token}
+    write_private(home.directory / ENDPOINTS_FILE, json.dumps(endpoints, indent=2))
+
+
+def _make_envoy(home: Home) -> Envoy:
+    settings = GatewaySettings(
+        listen_address=home.address("gateway"),
+        debug_address=home.address("debug"),
+        admin_address=home.address("envoy-admin"),
+        jwt_issuer=JWT_ISSUER,
+        jwt_audience=JWT_AUDIENCE,
+        jwks_file=home.keys.jwks,
+        orchestrator_address=home.address("orchestrator"),
+        scheduler_address=home.address("scheduler"),
+        billing_address=home.address("billing"),
+        encoder_address=home.address("encoder"),
+        safety_address=home.address("safety"),
+        transcoder_address=home.address("transcoder"),
+        edge_address=home.address("edge"),
+        objectstore_address=home.address("objectstore"),
+    )
+    config = render(settings, home.directory / "envoy")
+    return Envoy(config=config, log=home.log("envoy"), admin_port=home.ports["envoy-admin"])
+
+
+def _forget(ready_file: Path) -> None:
+    ready_file.parent.mkdir(parents=True, exist_ok=True)
+    ready_file.unlink(missing_ok=True)
+
+
+async def _written(ready_file: Path) -> None:
+    # A look at one inode: not worth a thread.
+    if not ready_file.exists():  # noqa: ASYNC240
+        raise FileNotFoundError(f"it has not written {ready_file.name} yet")
