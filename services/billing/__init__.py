@@ -1,0 +1,1 @@
+"""Prices, holds and settles credits."""
