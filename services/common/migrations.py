@@ -11,10 +11,10 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _ENV = Path(__file__).parent / "migration_env"
 _ATTEMPTS = 10
-_LOCK_NOT_AVAILABLE = "55P03"
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +60,8 @@ async def _try_upgrade(engine: AsyncEngine, schema: str, versions: Path, target:
     """Returns False when a lock was not to be had, unless this is the last attempt."""
     try:
         await _upgrade(engine, schema, versions, target)
-    except DBAPIError as exc:
-        if last or getattr(exc.orig, "sqlstate", "") != _LOCK_NOT_AVAILABLE:
+    except asyncpg.LockNotAvailableError:
+        if last:
             raise
         return False
     return True
