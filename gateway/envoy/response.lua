@@ -24,7 +24,7 @@ function envoy_on_response(handle)
   -- Envoy's own challenge would repeat the request's URL, and with it a token in the query.
   if headers:get("www-authenticate") then headers:replace("www-authenticate", "Bearer") end
   if headers:get(":status") == "429" and not headers:get("retry-after") then
-    headers:add("retry-after", headers:get("x-ratelimit-reset") or "1")
+    headers:add("retry-after", tostring(math.max(1, tonumber(headers:get("x-ratelimit-reset")) or 1)))
   end
   local metadata = handle:streamInfo():dynamicMetadata():get("kinemesh")
   if metadata and metadata["grpc"] then return end

@@ -21,6 +21,13 @@ _TRANSCODER_OFF = {
         "disabled": True,
     }
 }
+# A WebSocket's request never ends, so it must not be buffered.
+_BUFFER_OFF = {
+    "envoy.filters.http.buffer": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute",
+        "disabled": True,
+    }
+}
 # The heartbeat of a stream comes every 15 s; a stream that is silent for four of them is dead.
 _STREAM = {"timeout": "0s", "idle_timeout": "60s"}
 _CALL = {"timeout": "30s"}
@@ -79,7 +86,10 @@ def _regex(pattern: str) -> Config:
 
 def _websocket() -> Config:
     upgrade = {"upgrade_configs": [{"upgrade_type": "websocket", "enabled": True}]}
-    return {**_to("edge", _regex(WEBSOCKET_PATH), {**_STREAM, **upgrade}), "typed_per_filter_config": _TRANSCODER_OFF}
+    return {
+        **_to("edge", _regex(WEBSOCKET_PATH), {**_STREAM, **upgrade}),
+        "typed_per_filter_config": {**_TRANSCODER_OFF, **_BUFFER_OFF},
+    }
 
 
 def _unknown_grpc() -> Config:

@@ -1,0 +1,152 @@
+"""Public services that answer as their callers ask, on the real server of the mesh."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from google.api.httpbody_pb2 import HttpBody
+
+from kinemesh.billing.v1 import billing_service_pb2, billing_service_pb2_grpc
+from kinemesh.scheduler.v1 import scheduler_service_pb2, scheduler_service_pb2_grpc, worker_pb2
+from kinemesh.video.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
+from services.common import errors
+from services.common.rpc.server import RpcServer, RpcService
+
+KNOWN_ID = "550e8400-e29b-41d4-a716-446655440000"
+REFUSALS: dict[str, errors.ServiceError] = {
+    "invalid": errors.InvalidArgument.of_field("prompt", "must not be empty"),
+    "poor": errors.PaymentRequired("INSUFFICIENT_CREDITS", "the video costs 2.0 credits, 0.5 are left", required="2.0"),
+    "blocked": errors.ContentBlocked("CONTENT_BLOCKED", "the prompt violates the content policy"),
+    "reused": errors.AlreadyExists("IDEMPOTENCY_KEY_REUSED", "the key was used with another request"),
+    "many": errors.ResourceExhausted("RATE_LIMITED", "too many unfinished videos", retry_after_s=7),
+    "large": errors.PayloadTooLarge("PAYLOAD_TOO_LARGE", "the first frame is larger than 8 MiB"),
+    "down": errors.Unavailable("DEPENDENCY_UNAVAILABLE", "safety did not answer"),
+    "broken": RuntimeError("postgresql://user:secret@db"),  # type: ignore[dict-item]
+}
+
+
+class Videos(video_service_pb2_grpc.VideoServiceServicer):
+    """Refuses when the prompt names a refusal; remembers the metadata of the last call."""
+
+    def __init__(self) -> None:
+        self.metadata: dict[str, Any] = {}
+        self.body = b""
+        self.stream_ended = asyncio.Event()
+
+    def _remember(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        self.metadata = dict(context.invocation_metadata() or ())
+
+    async def CreateVideoFromJson(self, request: Any, context: Any) -> video_service_pb2.CreateVideoResponse:
+        self._remember(context)
+        self.body = request.body.data
+        for name, error in REFUSALS.items():
+            if name.encode() in request.body.data:
+                raise error
+        await context.send_initial_metadata((("x-http-code", "202"),))
+        return video_service_pb2.CreateVideoResponse(request_id=KNOWN_ID, status="PENDING", estimated_time_seconds=45)
+
+    async def CreateVideo(self, request: Any, context: Any) -> video_service_pb2.CreateVideoResponse:
+        self._remember(context)
+        if request.prompt in REFUSALS:
+            raise REFUSALS[request.prompt]
+        await context.send_initial_metadata((("x-http-code", "202"),))
+        return video_service_pb2.CreateVideoResponse(request_id=KNOWN_ID, status="PENDING")
+
+    async def GetVideo(self, request: Any, context: Any) -> video_service_pb2.GetVideoResponse:
+        self._remember(context)
+        if request.request_id != KNOWN_ID:
+            raise errors.NotFound("VIDEO_NOT_FOUND", "no such video")
+        output = video_service_pb2.VideoOutput(file_size_bytes=52_428_800, duration_seconds=10)
+        return video_service_pb2.GetVideoResponse(
+            request_id=KNOWN_ID, status="COMPLETED", output=output, generation_time_ms=45_000, credits_used=2.0
+        )
+
+    async def ListVideos(self, request: Any, context: Any) -> video_service_pb2.ListVideosResponse:
+        self._remember(context)
+        return video_service_pb2.ListVideosResponse(total=156, limit=request.limit, offset=request.offset)
+
+    async def CancelVideo(self, request: Any, context: Any) -> video_service_pb2.CancelVideoResponse:
+        self._remember(context)
+        raise errors.Conflict(
+            "VIDEO_ALREADY_FINISHED", "Video already completed", title="Cannot cancel", status="COMPLETED"
+        )
+
+    async def StreamVideo(self, request: Any, context: Any) -> AsyncIterator[HttpBody]:
+        self._remember(context)
+        if request.request_id != KNOWN_ID:
+            raise errors.NotFound("VIDEO_NOT_FOUND", "no such video")
+        for number in range(3):
+            yield HttpBody(content_type="text/event-stream", data=b"id: %d\nevent: progress\ndata: {}\n\n" % number)
+        if "last-event-id" in self.metadata:
+            return
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.stream_ended.set()
+
+    async def WatchVideo(self, request: Any, context: Any) -> AsyncIterator[video_service_pb2.WatchVideoResponse]:
+        self._remember(context)
+        if request.request_id != KNOWN_ID:
+            raise errors.NotFound("VIDEO_NOT_FOUND", "no such video")
+        progress = video_service_pb2.ProgressEvent(step=30, total_steps=50, percent=60, phase="dit_inference")
+        yield video_service_pb2.WatchVideoResponse(
+            event_id="1",
+            request_id=request.request_id,
+            status=video_pb2.VIDEO_STATUS_GENERATING,
+            progress=progress,
+        )
+        yield video_service_pb2.WatchVideoResponse(
+            event_id="2",
+            request_id=request.request_id,
+            status=video_pb2.VIDEO_STATUS_COMPLETED,
+            completed=video_service_pb2.CompletedEvent(video_url="https://cdn.example.com/v.mp4"),
+        )
+
+
+class Workers(scheduler_service_pb2_grpc.WorkerServiceServicer):
+    """One worker."""
+
+    async def ListWorkers(self, request: Any, context: Any) -> scheduler_service_pb2.ListWorkersResponse:
+        worker = worker_pb2.GPUWorkerState(worker_id="w1", status=worker_pb2.WORKER_STATUS_IDLE)
+        return scheduler_service_pb2.ListWorkersResponse(workers=[worker])
+
+    async def GetWorker(self, request: Any, context: Any) -> scheduler_service_pb2.GetWorkerResponse:
+        raise errors.NotFound("RESOURCE_NOT_FOUND", "no such worker")
+
+
+class Accounts(billing_service_pb2_grpc.AccountServiceServicer):
+    """The caller's account."""
+
+    async def GetAccount(self, request: Any, context: Any) -> billing_service_pb2.GetAccountResponse:
+        user = dict(context.invocation_metadata() or ())["x-user-id"]
+        return billing_service_pb2.GetAccountResponse(user_id=str(user), available_credits=1.5)
+
+
+def public_server(videos: Videos) -> RpcServer:
+    """All three services on one server."""
+
+    def service(module: Any, name: str, add: Any, servicer: object) -> RpcService:
+        return RpcService(module.DESCRIPTOR.services_by_name[name], add, servicer)
+
+    return RpcServer(
+        [
+            service(
+                video_service_pb2, "VideoService", video_service_pb2_grpc.add_VideoServiceServicer_to_server, videos
+            ),
+            service(
+                scheduler_service_pb2,
+                "WorkerService",
+                scheduler_service_pb2_grpc.add_WorkerServiceServicer_to_server,
+                Workers(),
+            ),
+            service(
+                billing_service_pb2,
+                "AccountService",
+                billing_service_pb2_grpc.add_AccountServiceServicer_to_server,
+                Accounts(),
+            ),
+        ]
+    )
