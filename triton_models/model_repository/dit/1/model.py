@@ -1,0 +1,24 @@
+"""The denoising transformer: answers one response per step; see `triton_models.serving.dit`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+
+from triton_models.serving.dit import DitEngine
+from triton_models.serving.parameters import ModelParameters
+from triton_models.serving.respond import respond_each
+
+
+class TritonPythonModel:
+    """Parse, call, pack."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Loads the weights named by config.pbtxt or the environment."""
+        self._engine = DitEngine.load(ModelParameters.from_triton(args, os.environ))
+
+    def execute(self, requests: list[Any]) -> None:
+        """Streams the responses of each request."""
+        respond_each(pb_utils, requests, self._engine.run)

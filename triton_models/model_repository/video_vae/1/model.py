@@ -1,0 +1,24 @@
+"""The video decoder: answers one response per chunk of frames; see `triton_models.serving.video_vae`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+
+from triton_models.serving.parameters import ModelParameters
+from triton_models.serving.respond import respond_each
+from triton_models.serving.video_vae import VideoVaeEngine
+
+
+class TritonPythonModel:
+    """Parse, call, pack."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Loads the weights named by config.pbtxt or the environment."""
+        self._engine = VideoVaeEngine.load(ModelParameters.from_triton(args, os.environ))
+
+    def execute(self, requests: list[Any]) -> None:
+        """Streams the responses of each request."""
+        respond_each(pb_utils, requests, self._engine.run)

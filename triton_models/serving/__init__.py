@@ -1,0 +1,1 @@
+"""What the Triton models share: parsing requests, responding, cancelling, and calling the model library."""

@@ -1,0 +1,127 @@
+"""The `dit` model: prompt embeddings to latents, one response per denoising step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from triton_models.modeling.checkpoint import CheckpointError, read_checkpoint
+from triton_models.modeling.flow import SamplerState
+from triton_models.modeling.pipeline import GenerationPlan, plan_generation, request_digest, sample, start
+from triton_models.modeling.reference import ReferenceConfig, ReferenceModel, load_reference
+from triton_models.modeling.text import PromptEmbedding
+from triton_models.serving.checkpoint_writer import CheckpointWriter
+from triton_models.serving.errors import CheckpointRefused, InvalidRequest
+from triton_models.serving.files import read_embeddings, write_latents
+from triton_models.serving.parameters import ModelParameters, prepare_process
+from triton_models.serving.requests import ClipRequest, DitRequest, is_probe, parse
+from triton_models.serving.respond import Message
+
+
+@dataclass(frozen=True)
+class DitEngine:
+    """The loaded transformer and the directory its requests may use."""
+
+    model: ReferenceModel
+    scratch_dir: Path
+
+    @classmethod
+    def load(cls, parameters: ModelParameters) -> DitEngine:
+        """Loads the weights; errors as `prepare_process` and `load_reference`."""
+        prepare_process(parameters.threads)
+        return cls(load_reference(parameters.weights_dir), parameters.scratch_dir)
+
+    def run(self, text: str) -> Iterator[Message]:
+        """Yields the plan, a step after each denoising step, and last the result, or `stopped` if it was asked to stop.
+
+        Raises:
+            InvalidRequest: the request is wrong.
+            CheckpointRefused: it cannot be resumed from the checkpoint it names.
+        """
+        if is_probe(text):
+            return self._probe()
+        request = parse(DitRequest, text, self.scratch_dir)
+        plan = plan_of(self.model.config, request, request.steps, request.guidance)
+        prompt, negative = read_embeddings(request.embeddings)
+        digest = request_digest(plan, prompt, request.seed)
+        state = self._state(request, plan, digest)
+        writer = CheckpointWriter(request.checkpoint_dir, self.model.digest, digest)
+        return self._sample(request, state, sample(self.model, plan, state, prompt, negative), writer)
+
+    def _state(self, request: DitRequest, plan: GenerationPlan, digest: str) -> SamplerState:
+        if request.resume is None:
+            return start(plan, request.seed)
+        try:
+            return read_checkpoint(request.resume, self.model.digest, digest)
+        except CheckpointError as error:
+            raise CheckpointRefused(str(error)) from error
+
+    def _sample(
+        self, request: DitRequest, state: SamplerState, states: Iterator[SamplerState], writer: CheckpointWriter
+    ) -> Iterator[Message]:
+        yield {"type": "plan", "step": state.step, "total": state.total_steps, "model_digest": self.model.digest}
+        with writer:
+            while not state.finished:
+                began = time.perf_counter()
+                state = next(states)
+                step_ms = (time.perf_counter() - began) * 1000
+                if due(state, request.checkpoint_every):
+                    writer.submit(state)
+                yield step_message(state, step_ms, writer)
+                if request.stop_file.exists() and not state.finished:
+                    writer.submit(state)
+                    yield {"type": "stopped", "step": state.step, "checkpoints": writer.drain()}
+                    return
+            latents = write_latents(request.output, state.latent)
+            yield {"type": "result", "latents": latents, "checkpoints": writer.drain()}
+
+    def _probe(self) -> Iterator[Message]:
+        config = self.model.config
+        tier, aspect = next(iter(config.tiers)), next(iter(config.sizes))
+        plan = plan_generation(config, tier=tier, aspect_ratio=aspect, duration_s=config.min_duration_s, steps=1)
+        prompt = PromptEmbedding(torch.zeros(1, config.text.width), torch.ones(1, dtype=torch.bool))
+        state = next(sample(self.model, plan, start(plan, 0), prompt))
+        healthy = bool(torch.isfinite(state.latent).all())
+        yield {"type": "probe", "healthy": healthy, "model_digest": self.model.digest}
+
+
+def due(state: SamplerState, every: int) -> bool:
+    """Tells whether a checkpoint is due; the final latents are kept anyway."""
+    return every > 0 and state.step % every == 0 and not state.finished
+
+
+def step_message(state: SamplerState, step_ms: float, writer: CheckpointWriter) -> Message:
+    """Describes a finished step and the checkpoints that have reached the disk since the last one."""
+    return {
+        "type": "step",
+        "step": state.step,
+        "total": state.total_steps,
+        "sigma": state.sigma,
+        "step_time_ms": step_ms,
+        "checkpoints": writer.finished(),
+    }
+
+
+def plan_of(
+    config: ReferenceConfig, request: ClipRequest, steps: int | None = None, guidance: float | None = None
+) -> GenerationPlan:
+    """Returns the plan of a clip.
+
+    Raises:
+        InvalidRequest: the model does not make such clips.
+    """
+    try:
+        return plan_generation(
+            config,
+            tier=request.tier,
+            aspect_ratio=request.aspect_ratio,
+            duration_s=request.duration_s,
+            steps=steps,
+            guidance=guidance,
+        )
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from error

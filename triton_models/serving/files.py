@@ -1,0 +1,68 @@
+"""Tensors in the scratch directory."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from triton_models.modeling.checkpoint import write_atomically
+from triton_models.modeling.text import PromptEmbedding
+from triton_models.serving.errors import InvalidRequest
+from triton_models.serving.respond import Message
+
+
+def read_embeddings(path: Path) -> tuple[PromptEmbedding, PromptEmbedding | None]:
+    """Returns the prompt's embedding and the negative prompt's; None stands for the learned null text.
+
+    Raises:
+        InvalidRequest: the file is missing or is not one of embeddings.
+    """
+    tensors = _read(path)
+    try:
+        prompt = PromptEmbedding(tensors["text_embeddings"].float(), tensors["text_mask"].bool())
+    except KeyError as error:
+        raise InvalidRequest(f"embeddings lack {error}") from None
+    negative = tensors.get("negative_embeddings")
+    if negative is None or not len(negative):
+        return prompt, None
+    mask = tensors.get("negative_mask", torch.ones(len(negative)))
+    return prompt, PromptEmbedding(negative.float(), mask.bool())
+
+
+def read_latents(path: Path) -> Tensor:
+    """Returns float32 [1, F, H, W, C].
+
+    Raises:
+        InvalidRequest: the file is missing or does not hold latents.
+    """
+    latent = _read(path).get("latent")
+    if latent is None or latent.dim() != 5:
+        raise InvalidRequest("latents must hold `latent` with five axes")
+    return latent.float()
+
+
+def write_latents(path: Path, latent: Tensor) -> Message:
+    """Writes `latent` [1, F, H, W, C]; returns its description."""
+    blob = save({"latent": latent.contiguous()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, blob)
+    return {
+        "path": str(path),
+        "sha256": hashlib.sha256(blob).hexdigest(),
+        "size_bytes": len(blob),
+        "shape": list(latent.shape),
+        "dtype": str(latent.dtype).removeprefix("torch."),
+        "device": str(latent.device),
+    }
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return load(path.read_bytes())
+    except (OSError, SafetensorError) as error:
+        raise InvalidRequest(f"{path.name} cannot be read: {type(error).__name__}") from None
