@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from kinemesh.billing.v1 import billing_service_pb2 as pb
 from kinemesh.video.v1 import video_pb2
 from services.billing.accounts import MAX_CREDITS, Grant
-from services.billing.domain import Account, Audit, LedgerEntry, Reservation, ReservationState
+from services.billing.domain import Account, Audit, LedgerEntry, Reservation, ReservationState, format_credits
 from services.billing.pricing import Order, Price
 from services.common.errors import InvalidArgument, Unauthenticated
 
@@ -43,7 +43,7 @@ def from_price(price: Price) -> pb.QuoteResponse:
     """Answers Quote."""
     return pb.QuoteResponse(
         video_seconds=float(price.video_seconds),
-        cost_credits=from_amount(price.credits),
+        cost_credits=format_credits(price.credits),
         tier_multiplier=float(price.tier_multiplier),
     )
 
@@ -92,12 +92,6 @@ def parse_credits(text: str) -> Decimal | None:
     return Decimal(text) if _AMOUNT.fullmatch(text) else None
 
 
-def from_amount(amount: Decimal) -> str:
-    """Plain decimal text without needless zeros: 2, 1.5, 0.0001."""
-    text = f"{amount:f}"
-    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
-
-
 def to_page_size(size: int) -> int:
     """0 means the default."""
     if not 0 <= size <= _MAX_PAGE:
@@ -125,9 +119,9 @@ def from_account(account: Account) -> pb.Account:
     """An account, exact."""
     return pb.Account(
         user_id=account.user_id,
-        available_credits=from_amount(account.available),
-        held_credits=from_amount(account.held),
-        spent_credits=from_amount(account.spent),
+        available_credits=format_credits(account.available),
+        held_credits=format_credits(account.held),
+        spent_credits=format_credits(account.spent),
     )
 
 
@@ -144,10 +138,10 @@ def from_own_account(account: Account) -> pb.GetAccountResponse:
 def from_audit(audit: Audit) -> pb.AuditLedgerResponse:
     """The state of the books."""
     return pb.AuditLedgerResponse(
-        imbalance_credits=from_amount(audit.imbalance),
+        imbalance_credits=format_credits(audit.imbalance),
         inconsistent_accounts=audit.inconsistent_accounts,
         unbalanced_jobs=audit.unbalanced_jobs,
-        held_credits=from_amount(audit.held),
+        held_credits=format_credits(audit.held),
     )
 
 
@@ -166,7 +160,7 @@ def _from_entry(entry: LedgerEntry) -> pb.LedgerEntry:
         transaction_id=str(entry.transaction_id),
         kind=pb.EntryKind.Value(f"ENTRY_KIND_{entry.kind}"),
         account=entry.account,
-        amount_credits=from_amount(entry.amount),
+        amount_credits=format_credits(entry.amount),
         request_id=str(entry.request_id or ""),
         created_at=created_at,
     )

@@ -132,3 +132,9 @@ class UnsettleableError(Exception):
 def round_credits(amount: Decimal) -> Decimal:
     """Rounds half up to four digits after the point."""
     return amount.quantize(_QUANTUM, ROUND_HALF_UP)
+
+
+def format_credits(amount: Decimal) -> str:
+    """Plain decimal text without needless zeros: 2, 1.5, 0.0001."""
+    text = f"{amount:f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"

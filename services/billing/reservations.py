@@ -14,6 +14,7 @@ from services.billing.domain import (
     ReservationState,
     Settlement,
     UnsettleableError,
+    format_credits,
 )
 from services.common import inbox
 from services.common.errors import AlreadyExists, NotFound, PaymentRequired
@@ -45,9 +46,10 @@ class Reservations:
         movement = Movement(EntryKind.RESERVE, wanted.user_id, wanted.amount, wanted.request_id)
         account = await store.post(connection, movement)
         if account is None:
-            available = (await store.get_account(connection, wanted.user_id)).available
-            message = f"the job costs {wanted.amount} credits and {available} are available"
-            raise PaymentRequired("INSUFFICIENT_CREDITS", message, required=wanted.amount, available=available)
+            required = format_credits(wanted.amount)
+            available = format_credits((await store.get_account(connection, wanted.user_id)).available)
+            message = f"the job costs {required} credits and {available} are available"
+            raise PaymentRequired("INSUFFICIENT_CREDITS", message, required=required, available=available)
         return account
 
     async def _repeat(self, connection: Connection, wanted: Reservation) -> Account:

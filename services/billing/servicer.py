@@ -11,6 +11,7 @@ from kinemesh.billing.v1 import billing_service_pb2_grpc as pb_grpc
 from services.billing import convert
 from services.billing.accounts import Accounts
 from services.billing.audit import Auditor
+from services.billing.domain import format_credits
 from services.billing.pricing import PriceList
 from services.billing.reservations import Reservations
 
@@ -33,7 +34,7 @@ class BillingServicer(pb_grpc.BillingServiceServicer):
     async def Reserve(self, request: pb.ReserveRequest, context: Context) -> pb.ReserveResponse:
         """Holds the price of a job."""
         account = await self._reservations.reserve(convert.to_reservation(request))
-        return pb.ReserveResponse(available_credits=convert.from_amount(account.available))
+        return pb.ReserveResponse(available_credits=format_credits(account.available))
 
     async def ReleaseReservation(
         self,
@@ -42,7 +43,7 @@ class BillingServicer(pb_grpc.BillingServiceServicer):
     ) -> pb.ReleaseReservationResponse:
         """Gives back the hold of a job that was never made."""
         account = await self._reservations.release(convert.to_request_id(request.request_id))
-        return pb.ReleaseReservationResponse(available_credits=convert.from_amount(account.available))
+        return pb.ReleaseReservationResponse(available_credits=format_credits(account.available))
 
     async def GrantCredits(
         self,
