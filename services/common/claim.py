@@ -7,7 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 import grpc
 
@@ -23,6 +23,8 @@ RENEW_S = 5.0
 GIVE_UP_S = 12.0
 """Seconds, on the monotonic clock, without an answer after which the holder stops: before the lease's 15 s end."""
 _RENEW_TIMEOUT_S = 3.0
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ class Claim:
         to_status: video_pb2.VideoStatus.ValueType,
         *,
         artifacts: job_service_pb2.JobArtifacts | None = None,
+        gpu_time_ms: int = 0,
         post_gen_score: float | None = None,
         output: video_pb2.Output | None = None,
     ) -> None:
@@ -79,6 +82,7 @@ class Claim:
             epoch=self._epoch,
             to_status=to_status,
             artifacts=artifacts,
+            gpu_time_ms=gpu_time_ms,
             post_gen_score=post_gen_score,
             output=output,
         )
@@ -151,3 +155,20 @@ class Claim:
                 raise LeaseLostError(message) from exc
             raise
         self._answered_at = asked_at
+
+
+async def under_lease(claim: Claim, work: Awaitable[T]) -> T:
+    """Awaits work while the lease is renewed; cancels it when the lease is lost.
+
+    Raises:
+        LeaseLostError: The lease was lost first.
+    """
+    keeping = asyncio.create_task(claim.keep())
+    working = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({keeping, working}, return_when=asyncio.FIRST_COMPLETED)
+        return await (working if working.done() else keeping)
+    finally:
+        for task in (working, keeping):
+            task.cancel()
+        await asyncio.gather(working, keeping, return_exceptions=True)

@@ -15,7 +15,7 @@ import grpc
 from grpc import StatusCode
 
 from kinemesh.orchestrator.v1 import job_service_pb2
-from services.common.claim import RENEW_S, Claim, LeaseLostError
+from services.common.claim import RENEW_S, Claim, LeaseLostError, under_lease
 from services.common.rpc.translate import to_service_error
 from services.common.streams import stage_name
 from services.common.telemetry.logs import REQUEST_ID
@@ -157,7 +157,7 @@ class StageLoop:
     async def _attempt(self, claim: Claim) -> str:
         """Runs the handler under the lease and returns the result's name."""
         try:
-            await _under_lease(claim, self._handler(claim))
+            await under_lease(claim, self._handler(claim))
         except LeaseLostError as exc:
             logger.warning("lease lost", extra={"job_id": claim.request_id, "cause": str(exc)})
             return "lost"
@@ -172,26 +172,9 @@ class StageLoop:
     async def _report(self, claim: Claim, failure: JobFailedError) -> None:
         """Reports a failure; where that is impossible, the orchestrator finds the expired lease."""
         try:
-            await _under_lease(claim, claim.fail(failure.code, failure.message, retriable=failure.retriable))
+            await under_lease(claim, claim.fail(failure.code, failure.message, retriable=failure.retriable))
         except (LeaseLostError, grpc.aio.AioRpcError) as exc:
             logger.warning("failure not reported", extra={"job_id": claim.request_id, "cause": repr(exc)})
-
-
-async def _under_lease(claim: Claim, work: Awaitable[None]) -> None:
-    """Awaits work while the lease is renewed; cancels it when the lease is lost.
-
-    Raises:
-        LeaseLostError: The lease was lost first.
-    """
-    keeping = asyncio.create_task(claim.keep())
-    working = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait({keeping, working}, return_when=asyncio.FIRST_COMPLETED)
-        await (working if working.done() else keeping)
-    finally:
-        for task in (working, keeping):
-            task.cancel()
-        await asyncio.gather(working, keeping, return_exceptions=True)
 
 
 def _to_failure(exc: Exception) -> JobFailedError:
