@@ -47,14 +47,14 @@ class AudioFlags:
 _VOCABULARY: tuple[tuple[CueKind, str, str], ...] = (
     (CueKind.SPEECH, "speech", r"speak\w*|speech|talk\w*|say(?:s|ing)?|narrat\w+|voices?|dialog(?:ue)?|sing(?:s|ing)"),
     (CueKind.MUSIC, "music", r"music\w*|melod\w+|song|piano|guitar|orchestra\w*|soundtrack|chords?"),
-    (CueKind.AMBIENT, "birds", r"birds?|birdsong|chirp\w*|grass\w*|meadow|forest|garden|park|field|lawn"),
+    (CueKind.AMBIENT, "birds", r"birds?|birdsong|chirp\w*|grass\w*|meadows?|forest|garden|park|green field|lawn"),
     (
         CueKind.AMBIENT,
         "wind",
-        r"winds?|windy|breez\w+|gust\w*|storm\w*|deserts?|dunes?|sand\w*|mountains?|snow\w*|blizzard",
+        r"winds?|windy|breez\w+|gust\w*|storm\w*|deserts?|dunes?|sand\w*|snow(?!-white)\w*|blizzard",
     ),
     (CueKind.AMBIENT, "waves", r"waves?|surf|sea|seaside|oceans?|beach\w*|shores?|lakes?|water"),
-    (CueKind.AMBIENT, "night", r"crickets?|night\w*|midnight|moon\w*|stars|starry|dusk"),
+    (CueKind.AMBIENT, "night", r"crickets?|night\w*|midnight|moon\w*|stars|starry"),
     (CueKind.AMBIENT, "rain", r"rain\w*|drizzl\w+|downpour|shower\w*"),
     (
         CueKind.EFFECTS,

@@ -34,7 +34,7 @@ class AudioDiTConfig:
     """Size of an audio transformer; `width` divides by `heads`."""
 
     channels: int = 32
-    width: int = 128
+    width: int = 96
     depth: int = 5
     heads: int = 4
     text_width: int = 96

@@ -33,6 +33,7 @@ _THRESHOLD = 0.25
 class ReaderConfig:
     """Sizes of the reader."""
 
+    channels: int = 16
     points: int = 8
     width: int = 64
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16)
@@ -44,8 +45,9 @@ class PictureReader(nn.Module):
     def __init__(self, config: ReaderConfig) -> None:
         super().__init__()
         self.find = nn.Sequential(
-            nn.Conv2d(6, 24, 3, padding=1), nn.SiLU(), nn.Conv2d(24, 24, 3, padding=1), nn.SiLU(),
-            nn.Conv2d(24, config.points, 1),
+            nn.Conv2d(6, config.channels, 3, padding=1), nn.SiLU(),
+            nn.Conv2d(config.channels, config.channels, 3, padding=1), nn.SiLU(),
+            nn.Conv2d(config.channels, config.points, 1),
         )  # fmt: skip
         self.enter = nn.Conv1d(4 * config.points + 1, config.width, 1)
         self.over_time = nn.ModuleList(

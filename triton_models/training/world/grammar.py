@@ -67,6 +67,8 @@ _LANDSCAPE_WORDS = {
     "snowfall": ("snow falling", "falling snow", "a snowy landscape", "snowflakes drifting down", "a winter landscape",
                  "gentle snowfall over a white field", "it is snowing", "a blizzard"),
 }  # fmt: skip
+_VAGUE = 0.04
+"""Share of captions that leave the colour, or the shape, open."""
 _OPENINGS = ("", "", "", "", "a video of ", "a clip showing ", "an animation of ", "we see ", "a cinematic shot of ")
 _ENDINGS = ("", "", "", "", "", ", high quality", ", 4k", ", smooth motion", ", cartoon style", ", slow and calm")
 
@@ -115,14 +117,14 @@ def caption(scene: Scene, seed: int) -> str:
         core = str(rng.choice(_LANDSCAPE_WORDS[scene.place]))
     else:
         core = _actor_phrase(scene.actor, scene.place, rng)
-    return " ".join((str(rng.choice(_OPENINGS)) + core + str(rng.choice(_ENDINGS))).split())
+    said = str(rng.choice(_OPENINGS)) + core + str(rng.choice(_ENDINGS))
+    return " ".join(said.split()).replace(" ,", ",")
 
 
 def _actor_phrase(actor: Actor, place: str, rng: np.random.Generator) -> str:
-    noun = " ".join(
-        str(rng.choice(words))
-        for words in (_SIZE_WORDS[actor.size], _COLOUR_WORDS[actor.colour], _SHAPE_WORDS[actor.shape])
-    ).strip()
+    colours = _COLOUR_WORDS[actor.colour] if rng.random() < 1 - _VAGUE else ("",)
+    shapes = _SHAPE_WORDS[actor.shape] if rng.random() < 1 - _VAGUE else ("thing", "object", "toy")
+    noun = " ".join(" ".join(str(rng.choice(words)) for words in (_SIZE_WORDS[actor.size], colours, shapes)).split())
     article = str(rng.choice(("", "the", *(("an" if noun[0] in "aeiou" else "a"),) * 4)))
     motion = str(rng.choice(_MOTION_WORDS[actor.motion]))
     backdrop = str(rng.choice(_BACKDROP_WORDS[place]))

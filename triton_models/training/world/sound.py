@@ -57,7 +57,8 @@ def _motion(rng: np.random.Generator, events: SceneEvents, samples: int, rate: i
         return np.zeros((2, samples))
     at = np.arange(samples) / rate
     track = np.arange(len(events.motion_energy)) / EVENT_RATE_HZ
-    energy = np.interp(at, track, events.motion_energy.astype(np.float64))
+    # A slow object is heard too: the ear is more even than speed is.
+    energy = np.sqrt(np.interp(at, track, events.motion_energy.astype(np.float64)))
     pan = np.interp(at, track, events.pan.astype(np.float64))
     sound = rumble if events.motion_sound == "roll" else whoosh
     return _MOTION_LEVEL * panned(sound(rng, samples, rate, energy), 0.8 * pan)

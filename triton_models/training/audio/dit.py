@@ -1,0 +1,98 @@
+"""Trains the audio transformer: `python -m triton_models.training.audio.dit` (after `autoencoder`).
+
+The tracks are those of the rendered scene, exact; what the reader finds in a picture looks the same. Words and named
+ambiences are hidden independently and often, so that either is enough, and so that the absence of both is known to
+guidance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional as fn
+
+from triton_models.modeling.audio.autoencoder import AudioAutoencoder, AudioAutoencoderConfig
+from triton_models.modeling.audio.dit import AudioConditions, AudioDiT, AudioDiTConfig
+from triton_models.modeling.audio.tracks import TOKEN_RATE_HZ
+from triton_models.training.audio.autoencoder import AUTOENCODER_FILE
+from triton_models.training.audio.loop import REFERENCE, LoopSettings, averaged, begin, fit, stage_parser
+from triton_models.training.audio.prepare import CLIPS_FILE
+from triton_models.training.audio.words import Captions, Silence
+
+DIT_FILE = "dit.pt"
+
+_BATCH = 24
+_CROP = 64
+"""Latents of a training example (2.6 s): the attention window is shorter, so longer clips are nothing new."""
+_HIDDEN_WORDS, _HIDDEN_AMBIENCE = 0.4, 0.4
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """Prepared clips in latent space."""
+
+    latents: Tensor
+    tracks: Tensor
+    conditions: Tensor
+    captions: Captions | Silence
+
+    def example(self, step: int) -> tuple[Tensor, AudioConditions]:
+        """Latents [B, L, C] and their conditions for a step, cropped at random on the time axis."""
+        generator = torch.Generator().manual_seed(step)
+        rows = torch.randint(len(self.latents), (_BATCH,), generator=generator)
+        start = int(torch.randint(self.latents.shape[1] - _CROP + 1, (), generator=generator))
+        crop = slice(start, start + _CROP)
+        coins = torch.rand(2, _BATCH, generator=generator)
+        named = coins[0] > _HIDDEN_AMBIENCE
+        wishes = torch.cat([self.conditions[rows, :2], self.conditions[rows, 2:] * named[:, None]], dim=1)
+        text = self.captions.batch(rows, coins[1] > _HIDDEN_WORDS)
+        seconds = (torch.arange(_CROP) + 0.5) / TOKEN_RATE_HZ
+        return self.latents[rows, crop], AudioConditions(text, self.tracks[rows, crop], seconds, wishes)
+
+
+@torch.no_grad()
+def load_sounds(run: Path, weights: Path | None) -> Sounds:
+    """What `prepare` and `autoencoder` left in the run's folder, with the text encoder in `weights` if there is one."""
+    clips = load_file(run / CLIPS_FILE)
+    autoencoder = AudioAutoencoder(AudioAutoencoderConfig())
+    autoencoder.load_state_dict(averaged(run / AUTOENCODER_FILE))
+    latents = torch.cat([autoencoder.encoder(part.float()) for part in torch.split(clips["features"], 64)])
+    captions = Silence() if weights is None else Captions(weights, clips["seed"].tolist())
+    return Sounds(latents, clips["tracks"].float(), clips["conditions"], captions)
+
+
+def velocity_loss(network: AudioDiT, latents_BLC: Tensor, given: AudioConditions, step: int) -> Tensor:
+    """Squared error of the velocity; noise levels sigmoid(0.4 + 1.2 n) lean to where the layout is decided."""
+    generator = torch.Generator().manual_seed(step + 2**32)
+    t_B = torch.sigmoid(0.4 + 1.2 * torch.randn(len(latents_BLC), generator=generator))
+    noise = torch.randn(latents_BLC.shape, generator=generator)
+    noisy = torch.lerp(latents_BLC, noise, t_B[:, None, None])
+    with torch.autocast("cpu", torch.bfloat16):
+        velocity = network(noisy, t_B, given)
+    return fn.mse_loss(velocity.float(), noise - latents_BLC)
+
+
+def main() -> None:
+    """Runs the stage."""
+    parser = stage_parser(__doc__ or "", steps=6000, learning_rate=1.5e-3)
+    words = parser.add_mutually_exclusive_group()
+    words.add_argument("--weights", type=Path, default=REFERENCE, help="folder with the text encoder")
+    words.add_argument("--without-words", dest="weights", action="store_const", const=None)
+    given = begin(parser)
+    sounds = load_sounds(given.run, given.weights)
+    network = AudioDiT(AudioDiTConfig())
+
+    def loss_at(step: int) -> Tensor:
+        return velocity_loss(network, *sounds.example(step), step)
+
+    fit(network, loss_at, LoopSettings(
+        steps=given.steps, learning_rate=given.learning_rate, file=given.run / DIT_FILE,
+    ))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
