@@ -77,9 +77,7 @@ class Block(nn.Module):
         self.temporal = TemporalAttention(width, heads)
         self.cross_norm = nn.LayerNorm(width, eps=1e-6)
         self.cross = CrossAttention(width, heads, config.text_width)
-        self.feed_forward = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
-        )
+        self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
         self.modulation_table = nn.Parameter(torch.zeros(_MODULATIONS, width))
         nn.init.zeros_(self.cross.out.weight)
         nn.init.zeros_(self.cross.out.bias)

@@ -1,0 +1,168 @@
+"""Trains the video transformer on precomputed latents by flow matching.
+
+Run as `python -m triton_models.training.dit --minutes 60`. The learning rate follows the clock rather than the step count,
+so a run ends well in the time it is given, however busy the machine; a stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ..modeling.dit import Text, VideoDiT
+from ..modeling.reference import DIT_FILE, TEXT_FILE, ReferenceConfig, load_config, save_weights
+from ..modeling.text import TextEncoder, collate, tokenize
+from .latents import BUCKETS, load_bucket
+from .run import RUNS, WEIGHTS, Run
+from .sheet import save_curve
+from .world.grammar import caption, sample_scene
+
+LEARNING_RATE = 2e-3
+_WARMUP_STEPS = 150
+_TEXT_DROPOUT = 0.1
+_BATCH_TOKENS = 2700
+"""Tokens of one batch: 16 clips of two seconds, or 6 of five."""
+_SAVE_EVERY_S = 240
+_CURRICULUM = ((0.15, 2), (0.5, 6), (math.inf, 16))
+"""(until this share of the time, latent frames at most)."""
+
+
+class Clips:
+    """The training clips of all buckets, and batches of one bucket at a time."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self.encoder = encoder
+        self.buckets = [load_bucket(bucket) for bucket in BUCKETS if bucket.path.exists()]
+        tokens = [latents[0].numel() for latents, _ in self.buckets]
+        self.shares = np.array([len(seeds) for _, seeds in self.buckets]) * np.array(tokens) ** 0.5
+        self.shares = self.shares / self.shares.sum()
+
+    def batch(self, step: int, longest: int) -> tuple[Tensor, Text]:
+        """Returns latents [B, F, H, W, C] and their captions, freshly worded; the same for the same arguments.
+
+        Clips are cut to `longest` latent frames: the VAE is causal, so the start of a clip is a clip.
+        """
+        rng = np.random.default_rng((step, 6))
+        latents, seeds = self.buckets[rng.choice(len(self.buckets), p=self.shares)]
+        latents = latents[:, :longest]
+        frames, height, width, _ = latents.shape[1:]
+        size = max(1, _BATCH_TOKENS // (frames * height * width // 4))
+        picked = rng.integers(0, len(seeds), size)
+        texts = [caption(sample_scene(seeds[index]), int(rng.integers(2**31))) for index in picked]
+        with torch.no_grad():
+            embeddings, mask = self.encoder(collate([tokenize(text, self.encoder.config) for text in texts]))
+        return latents[picked].float(), Text(embeddings, mask)
+
+
+def training_noise_level(size: int, generator: torch.Generator) -> Tensor:
+    """Returns [size] noise levels, mostly high: sigmoid(1 + 1.2 n). Layout and motion are decided above 0.7."""
+    return torch.sigmoid(1.0 + 1.2 * torch.randn(size, generator=generator))
+
+
+def flow_loss(dit: VideoDiT, data: Tensor, text: Text, generator: torch.Generator) -> Tensor:
+    """Returns the mean squared error of the velocity; a tenth of the captions are replaced by the null text."""
+    size = len(data)
+    t_B = training_noise_level(size, generator)
+    noise = torch.randn(data.shape, generator=generator)
+    mixed = torch.lerp(data, noise, t_B.view(-1, 1, 1, 1, 1))
+    null = dit.null_text(size, text.mask_BK.shape[1])
+    drop = torch.rand(size, generator=generator) < _TEXT_DROPOUT
+    told = Text(
+        torch.where(drop[:, None, None], null.embeddings_BKD, text.embeddings_BKD),
+        torch.where(drop[:, None], null.mask_BK, text.mask_BK),
+    )
+    return (dit(mixed, t_B, told) - (noise - data)).square().mean()
+
+
+def curriculum(share: float) -> int:
+    """Returns the most latent frames of a clip, by the share of the time that has passed.
+
+    Two frames teach words, shapes and places at a third of the price of six; then come motion and length.
+    """
+    return next(longest for until, longest in _CURRICULUM if share <= until)
+
+
+def learning_rate(step: int, share: float) -> float:
+    """Warm-up by steps, then a cosine over the share (0 to 1) of the time that has passed."""
+    return LEARNING_RATE * min(1.0, (step + 1) / _WARMUP_STEPS) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def optimisers(dit: VideoDiT, opt: str) -> tuple[torch.optim.Muon, torch.optim.AdamW]:
+    """Returns Muon for the blocks' matrices, at AdamW's step size, and AdamW for all else."""
+    hidden = [p for block in dit.blocks for n,p in block.named_parameters() if p.ndim == 2 and "table" not in n and opt == "muon"]
+    chosen = {id(parameter) for parameter in hidden}
+    others = [parameter for parameter in dit.parameters() if id(parameter) not in chosen]
+    return (
+        torch.optim.Muon(hidden or [nn.Parameter(torch.zeros(2, 2))], weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
+    )
+
+
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, step: int) -> None:
+    """Moves the exponential average of the weights towards the network's."""
+    decay = min(0.998, (1 + step) / (10 + step))
+    for mean, parameter in zip(average.parameters(), network.parameters(), strict=True):
+        mean.lerp_(parameter, 1 - decay)
+
+
+def load_text(config: ReferenceConfig) -> TextEncoder:
+    """Returns the trained text encoder, frozen."""
+    encoder = TextEncoder(config.text)
+    encoder.load_state_dict(load_file(WEIGHTS / TEXT_FILE))
+    return encoder.eval().requires_grad_(requires_grad=False)
+
+
+def train(minutes: float, name: str, opt: str) -> None:
+    """Trains until `minutes` in all have passed, saving weights every few minutes."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    config = load_config(WEIGHTS)
+    clips = Clips(load_text(config))
+    dit = VideoDiT(config.dit)
+    average = copy.deepcopy(dit)
+    muon, adam = optimisers(dit, opt)
+    parts = {"dit": dit, "average": average, "muon": muon, "adam": adam}
+    run = Run.open(name, parts)
+    saved_at = run.elapsed_s
+    while run.elapsed_s < minutes * 60:
+        share = run.elapsed_s / (minutes * 60)
+        for group in (*muon.param_groups, *adam.param_groups):
+            group["lr"] = learning_rate(run.step, share)
+        latents, text = clips.batch(run.step, curriculum(share))
+        loss = flow_loss(dit, latents, text, torch.Generator().manual_seed(run.step))
+        dit.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(dit.parameters(), 1.0)
+        muon.step()
+        adam.step()
+        follow(average, dit, run.step)
+        run.record(loss.item())
+        if run.elapsed_s - saved_at > _SAVE_EVERY_S:
+            _publish(run, parts)
+            saved_at = run.elapsed_s
+    _publish(run, parts)
+    print(run.cost())
+
+
+def _publish(run: Run, parts: dict[str, object]) -> None:
+    run.save(parts)
+    average = parts["average"]
+    if isinstance(average, VideoDiT):
+        save_weights(average, RUNS / DIT_FILE)
+    save_curve(run.losses, RUNS / "dit_loss.png")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--name", default="dit")
+    parser.add_argument("--opt", default="muon")
+    arguments = parser.parse_args()
+    train(arguments.minutes, arguments.name, arguments.opt)
