@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias
 import nats
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import BadRequestError
+from nats.js.errors import BadRequestError, NoStreamResponseError
 from opentelemetry import propagate
 from opentelemetry.trace import SpanKind
 
@@ -52,6 +52,14 @@ class StreamSpec:
     """Seconds a message is kept at most."""
     max_bytes: int = 256 * 1024 * 1024
     """A full stream refuses new messages; it never drops old ones."""
+
+    def stores(self, subject: str) -> bool:
+        """Whether a message on this subject goes into the stream."""
+        tokens = subject.split(".")
+        patterns = (pattern.split(".") for pattern in self.subjects)
+        return any(
+            len(p) == len(tokens) and all(a in ("*", b) for a, b in zip(p, tokens, strict=True)) for p in patterns
+        )
 
     @property
     def dead(self) -> StreamSpec:
@@ -132,9 +140,10 @@ class JetStream:
         self.client = client
         """For core NATS: fan-out that nobody needs to store."""
         self._js: JetStreamContext = client.jetstream(timeout=_FETCH_S)
+        self._streams: dict[str, StreamSpec] = {}
 
     async def ensure_stream(self, spec: StreamSpec) -> None:
-        """Makes the stream, or brings its limits and subjects up to date."""
+        """Makes the stream, or brings its limits and subjects up to date; from then on `publish` remakes a lost one."""
         config = StreamConfig(
             name=spec.name,
             subjects=list(spec.subjects),
@@ -151,6 +160,7 @@ class JetStream:
             if exc.err_code != _STREAM_NAME_IN_USE:
                 raise
             await self._js.update_stream(config)
+        self._streams[spec.name] = spec
 
     async def ensure_consumer(self, spec: ConsumerSpec) -> None:
         """Makes the consumer and its streams, or brings them up to date."""
@@ -173,11 +183,19 @@ class JetStream:
         """Stores a message; a repetition with the same id within two minutes is dropped by the server.
 
         Raises:
-            nats.js.errors.NoStreamResponseError: No stream has this subject.
+            nats.js.errors.NoStreamResponseError: No stream has this subject, nor did one this object ensured.
             TimeoutError: No answer; it may be stored nevertheless.
         """
         all_headers = {**trace_headers(), **(headers or {}), MESSAGE_ID: message_id}
-        await self._js.publish(subject, data, headers=all_headers, timeout=_FETCH_S)
+        try:
+            await self._js.publish(subject, data, headers=all_headers, timeout=_FETCH_S)
+        except NoStreamResponseError:
+            lost = [spec for spec in self._streams.values() if spec.stores(subject)]
+            if not lost:
+                raise
+            logger.warning("stream lost, made again", extra={"stream": lost[0].name})
+            await self.ensure_stream(lost[0])
+            await self._js.publish(subject, data, headers=all_headers, timeout=_FETCH_S)
 
     async def consume(self, spec: ConsumerSpec, handler: Handler) -> NoReturn:
         """Feeds messages to the handler until cancelled, `spec.batch` at once; survives the loss of everything."""

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 async def migrate(settings: PostgresSettings, schema: str, versions: Path, *, target: str = "head") -> None:
     """Brings `schema` to `target` in one transaction; does nothing when it is there.
 
+    Call it after `open_pool`, which waits for the server and checks it.
+
     Several replicas may start at once: they take turns by an advisory lock. A statement that waits more than two
     seconds for a table lock gives up and the whole is repeated, so that a migration never stops the old version of the
     service for longer.

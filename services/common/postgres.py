@@ -22,6 +22,7 @@ Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializabl
 T = TypeVar("T")
 
 _ATTEMPTS = 6
+_ACQUIRE_S = 5.0
 _DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
 _NOT_READY = (ConnectionError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError, TimeoutError)
 
@@ -58,11 +59,14 @@ async def transact(
 
     `work` must have no effect outside the transaction. A connection lost at commit is not repeated here, as the commit
     may have happened: the caller of the RPC repeats it.
+
+    Raises:
+        TimeoutError: No connection of the pool was free for five seconds.
     """
     attempt = 1
     while True:
         try:
-            async with pool.acquire() as connection, connection.transaction(isolation=isolation):
+            async with pool.acquire(timeout=_ACQUIRE_S) as connection, connection.transaction(isolation=isolation):
                 return await work(connection)
         except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
             if attempt == _ATTEMPTS:

@@ -35,8 +35,8 @@ def postgres_settings(postgres_dsn: str) -> PostgresSettings:
 
 @pytest.fixture
 async def pool(postgres_settings: PostgresSettings) -> AsyncIterator[Pool]:
-    await migrate(postgres_settings, SCHEMA, VERSIONS)
     async with open_pool(postgres_settings, SCHEMA) as opened:
+        await migrate(postgres_settings, SCHEMA, VERSIONS)
         yield opened
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 
+from deploy.local.ports import free_port
 from services.common.inbox import once
 from services.common.migrations import migrate
 from services.common.postgres import Connection, Pool, UnsafeDurabilityError, open_pool, transact
@@ -72,12 +74,18 @@ async def test_an_error_rolls_back_and_is_not_repeated(pool: Pool) -> None:
     assert await pool.fetchval("SELECT count(*) FROM notes") == 0
 
 
-@pytest.mark.parametrize("parameter", ["synchronous_commit"])
-async def test_a_server_that_may_lose_commits_is_refused(postgres_settings: PostgresSettings, parameter: str) -> None:
+async def test_a_server_that_is_away_is_waited_for_and_then_given_up() -> None:
+    dsn = SecretStr(f"postgresql://u:p@127.0.0.1:{free_port()}/d")
+    with pytest.raises(ConnectionRefusedError):
+        async with open_pool(PostgresSettings(postgres_dsn=dsn, postgres_connect_timeout_s=0.2), SCHEMA):
+            pass
+
+
+async def test_a_server_that_may_lose_commits_is_refused(postgres_settings: PostgresSettings) -> None:
     async with open_pool(postgres_settings, "public") as pool:
         database = await pool.fetchval("SELECT current_database()")
-        await pool.execute(f"ALTER DATABASE {database} SET {parameter} = off")
-    with pytest.raises(UnsafeDurabilityError, match=parameter):
+        await pool.execute(f"ALTER DATABASE {database} SET synchronous_commit = off")
+    with pytest.raises(UnsafeDurabilityError, match="synchronous_commit"):
         async with open_pool(postgres_settings, "public"):
             pass
     allowed = postgres_settings.model_copy(update={"postgres_allow_unsafe_durability": True})

@@ -35,7 +35,7 @@ class Videos(pb_grpc.VideoServiceServicer):
         self.on_get: Callable[[Context], Any] = lambda context: pb.GetVideoResponse()
         self.seen: list[dict[str, Any]] = []
 
-    async def GetVideo(self, request: pb.GetVideoRequest, context: Context) -> pb.GetVideoResponse:  # noqa: N802
+    async def GetVideo(self, request: pb.GetVideoRequest, context: Context) -> pb.GetVideoResponse:
         self.seen.append(dict(context.invocation_metadata() or ()))
         answer = self.on_get(context)
         if asyncio.iscoroutine(answer):
@@ -43,9 +43,7 @@ class Videos(pb_grpc.VideoServiceServicer):
         assert isinstance(answer, pb.GetVideoResponse)
         return answer
 
-    async def WatchVideo(  # noqa: N802
-        self, request: pb.WatchVideoRequest, context: Context
-    ) -> AsyncIterator[pb.WatchVideoResponse]:
+    async def WatchVideo(self, request: pb.WatchVideoRequest, context: Context) -> AsyncIterator[pb.WatchVideoResponse]:
         yield pb.WatchVideoResponse()
         self.on_get(context)
         yield pb.WatchVideoResponse()

@@ -42,23 +42,23 @@ class MemoryJobs:
         """What the next calls of a method answer instead; the last one for ever if it is FENCED."""
         self.changed = asyncio.Condition()
 
-    async def ClaimJob(self, request: pb.ClaimJobRequest) -> pb.ClaimJobResponse:  # noqa: N802
+    async def ClaimJob(self, request: pb.ClaimJobRequest) -> pb.ClaimJobResponse:
         self.claims += 1
         await self._note("ClaimJob")
         return pb.ClaimJobResponse(job=self._job(self.due.pop(0))) if self.due else pb.ClaimJobResponse()
 
-    async def RenewLease(self, request: pb.RenewLeaseRequest, timeout: float) -> pb.RenewLeaseResponse:  # noqa: N802
+    async def RenewLease(self, request: pb.RenewLeaseRequest, timeout: float) -> pb.RenewLeaseResponse:
         self.renewals += 1
         await self._note("RenewLease")
         return pb.RenewLeaseResponse()
 
-    async def AdvanceJob(self, request: pb.AdvanceJobRequest) -> pb.AdvanceJobResponse:  # noqa: N802
+    async def AdvanceJob(self, request: pb.AdvanceJobRequest) -> pb.AdvanceJobResponse:
         await self._note("AdvanceJob")
         self.advanced.append(request)
         await self._note("")
         return pb.AdvanceJobResponse(job=pb.Job(epoch=request.epoch))
 
-    async def FailJob(self, request: pb.FailJobRequest) -> pb.FailJobResponse:  # noqa: N802
+    async def FailJob(self, request: pb.FailJobRequest) -> pb.FailJobResponse:
         await self._note("FailJob")
         self.failed.append(request)
         await self._note("")
