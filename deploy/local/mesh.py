@@ -31,6 +31,8 @@ BUCKETS = ("embeddings", "checkpoints", "mezzanine", "media")
 JWT_ISSUER = "https://kinemesh.local"
 JWT_AUDIENCE = "kinemesh"
 WORKER_ID = "worker-local-1"
+INITIAL_CREDITS = "100"
+"""What every new user gets: about 250 clips of 5 s at 480p, tier realtime."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Mesh:
             "KINEMESH_S3_REGION": REGION,
             "KINEMESH_S3_ACCESS_KEY": self.objectstore.access_key,
             "KINEMESH_S3_SECRET_KEY": self.objectstore.secret_key,
-            "KINEMESH_CATALOGUE_FILE": str(ROOT / "deploy" / "catalogue.yaml"),
+            "KINEMESH_CATALOGUE_PATH": str(ROOT / "deploy" / "catalogue.yaml"),
         }
 
     def _own_environment(self, name: str) -> dict[str, str]:
@@ -104,6 +106,7 @@ class Mesh:
         keys = self.home.keys
         gateway = self.home.gateway_url
         return {
+            "billing": {"KINEMESH_INITIAL_CREDITS": INITIAL_CREDITS},
             "edge": {"KINEMESH_HTTP_ADDRESS": self.home.address("edge")},
             "orchestrator": {
                 "KINEMESH_PUBLIC_URL": gateway,

@@ -1,0 +1,98 @@
+"""What one finished video leaves in the tables, the ledger, the broker, on disk and in the object store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from uuid import UUID
+
+from tests.e2e.conftest import Finished
+from tests.support.mesh import RunningMesh
+
+
+async def test_the_generations_row_matches_what_was_asked_and_delivered(mesh: RunningMesh, finished: Finished) -> None:
+    (row,) = await mesh.rows("SELECT * FROM orchestrator.video_generations WHERE request_id = $1", UUID(finished.id))
+    asked = {
+        "user_id": "grace",
+        "status": "COMPLETED",
+        "tier": "REALTIME",
+        "text_prompt": "a red ball bouncing on green grass",
+        "model": "REFERENCE",
+        "duration_seconds": 5,
+        "fps": 24,
+        "resolution": "480P",
+        "aspect_ratio": "16:9",
+        "num_inference_steps": 4,
+        "seed": 7,
+        "enable_audio": True,
+        "current_step": 4,
+        "total_steps": 4,
+    }
+    assert {name: row[name] for name in asked} == asked
+    assert row["video_size_bytes"] == finished.body["output"]["file_size_bytes"]
+    assert row["generation_time_ms"] == finished.body["generation_time_ms"]
+    assert row["created_at"] <= row["started_at"] < row["completed_at"]
+    assert 0 <= row["pre_gen_safety_score"] <= 1
+    assert 0 <= row["post_gen_safety_score"] <= 1
+    assert row["blocked_reason"] is None
+    assert all(row[name] for name in ("video_url", "thumbnail_url", "c2pa_manifest_url"))
+
+
+async def test_checkpoints_are_on_disk_and_in_the_object_store_with_their_sums(
+    mesh: RunningMesh, finished: Finished
+) -> None:
+    query = "SELECT * FROM orchestrator.video_checkpoints WHERE request_id = $1 ORDER BY step_number"
+    rows = await mesh.rows(query, UUID(finished.id))
+    assert rows
+    for row in rows:
+        assert row["synced_to_remote"]
+        assert row["total_steps"] == 4
+        local = Path(row["latent_local_path"]).read_bytes()
+        assert len(local) == row["size_bytes"]
+        assert hashlib.sha256(local).hexdigest() == row["sha256"]
+        assert mesh.object(row["latent_remote_path"]) == local
+
+
+async def test_the_worker_is_registered_with_what_it_did(mesh: RunningMesh, finished: Finished) -> None:
+    (row,) = await mesh.rows("SELECT * FROM scheduler.gpu_workers")
+    assert row["gpu_count"] >= 1
+    assert row["gpu_memory_total_gb"] > 0
+    assert row["jobs_completed_today"] >= 1
+    assert row["last_heartbeat"] is not None
+    loaded = row["loaded_models"]
+    assert json.loads(loaded) if isinstance(loaded, str) else loaded
+
+
+async def test_both_safety_checks_are_in_the_audit_log(mesh: RunningMesh, finished: Finished) -> None:
+    query = "SELECT * FROM safety.safety_audit_log WHERE request_id = $1 ORDER BY created_at"
+    before, after = await mesh.rows(query, UUID(finished.id))
+    assert (before["check_type"], after["check_type"]) == ("PRE_GEN", "POST_GEN")
+    for row in (before, after):
+        assert row["passed"]
+        assert row["model_version"]
+        assert row["processing_time_ms"] >= 0
+
+
+async def test_the_ledger_balances_and_the_price_was_captured_once(mesh: RunningMesh, finished: Finished) -> None:
+    answer = await finished.owner.call("GET", "/v1/account")
+    assert answer.body["spent_credits"] == finished.body["credits_used"]
+    assert answer.body["held_credits"] == 0
+    assert answer.body["available_credits"] + answer.body["spent_credits"] == 100
+
+
+async def test_the_queue_message_has_exactly_the_sources_fields(finished: Finished) -> None:
+    (message,) = finished.queue_messages
+    assert message["stream"] == "video_generation_jobs"
+    assert message["message_id"]
+    data = message["data"]
+    assert data.pop("enqueued_at")
+    assert data.pop("prompt_embedding_path").startswith("s3://embeddings/")
+    assert data == {
+        "request_id": finished.id,
+        "user_id": "grace",
+        "tier": "REALTIME",
+        "priority": 100,
+        "model": "REFERENCE",
+        "config": {"duration_seconds": 5, "resolution": "480P", "num_steps": 4, "enable_audio": True},
+    }
