@@ -49,23 +49,18 @@ def supervisor_pid(home: Home) -> int | None:
 
 
 def start(home: Home, tell: Callable[[str], None]) -> None:
-    """Start the mesh in the background and return once all of it is ready; nothing if it runs.
+    """Start the mesh in the background unless it runs; return once all of it is ready.
 
     Raises MeshError when it does not become ready; it is stopped then.
     """
     if supervisor_pid(home) is not None:
+        _wait_ready(home, lambda: supervisor_pid(home) is None, tell)
         return
     kill_strays(home)
     check_ports(home)
     journal_file(home).unlink(missing_ok=True)
-    home.logs.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "deploy.local", "--state-dir", str(home.directory), "supervise"]
-    environment = child_environment({MARK: str(home.directory)})
-    with home.log("supervisor").open("ab") as log:
-        supervisor = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
-    _wait_ready(home, supervisor, tell)
+    supervisor = _start_supervisor(home)
+    _wait_ready(home, lambda: supervisor.poll() is not None, tell)
 
 
 def stop(home: Home) -> bool:
@@ -117,7 +112,17 @@ async def _supervise(home: Home, journal: Journal) -> int:
     return 0
 
 
-def _wait_ready(home: Home, supervisor: subprocess.Popen[bytes], tell: Callable[[str], None]) -> None:
+def _start_supervisor(home: Home) -> subprocess.Popen[bytes]:
+    home.logs.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "deploy.local", "--state-dir", str(home.directory), "supervise"]
+    environment = child_environment({MARK: str(home.directory)})
+    with home.log("supervisor").open("ab") as log:
+        return subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def _wait_ready(home: Home, ended: Callable[[], bool], tell: Callable[[str], None]) -> None:
     deadline = time.monotonic() + START_WITHIN_S
     told: set[str] = set()
     while time.monotonic() < deadline:
@@ -128,7 +133,7 @@ def _wait_ready(home: Home, supervisor: subprocess.Popen[bytes], tell: Callable[
                 tell(f"  {name:<14} ready after {record.ready_after_s:5.1f} s")
         if journal.phase == "ready":
             return
-        if supervisor.poll() is not None:
+        if ended():
             raise MeshError(journal.error or f"the supervisor ended; its log: {home.log('supervisor')}")
         time.sleep(POLL_INTERVAL_S)
     stop(home)

@@ -115,10 +115,11 @@ class Mesh:
             "transcoder": {
                 "KINEMESH_C2PA_CERTIFICATE_CHAIN_FILE": str(keys.c2pa_chain),
                 "KINEMESH_C2PA_PRIVATE_KEY_FILE": str(keys.c2pa_key),
+                "KINEMESH_C2PA_TRUST_ANCHORS_FILE": str(keys.c2pa_root),
             },
             "worker": {
                 "KINEMESH_WORKER_ID": WORKER_ID,
-                "KINEMESH_SCRATCH_DIRECTORY": str(self.home.directory / "scratch"),
+                "KINEMESH_SCRATCH_DIR": str(scratch_directory(self.home)),
             },
         }
 
@@ -166,8 +167,14 @@ def make_mesh(home: Home) -> Mesh:
         repository=ROOT / "triton_models" / "model_repository",
         grpc_port=ports["triton"],
         metrics_port=ports["triton-metrics"],
+        env={"KINEMESH_SCRATCH_DIR": str(scratch_directory(home))},
     )
     return Mesh(home, postgres, nats, objectstore, triton, _make_envoy(home))
+
+
+def scratch_directory(home: Home) -> Path:
+    """Where the worker and Triton pass each other tensors as files, and where checkpoints lie."""
+    return home.directory / "scratch"
 
 
 def write_endpoints(home: Home) -> None:

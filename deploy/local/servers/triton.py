@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -51,8 +52,8 @@ class Triton:
             argv=(str(server / "bin" / "tritonserver"), *self._flags()),
             env={**self.env, "LD_LIBRARY_PATH": _library_path(server.parent.parent)},
             log=self.log,
-            prepare=partial(_prepare, server, self._backends, self._region_prefix),
-            cleanup=partial(_remove_shared_memory, self._region_prefix),
+            prepare=partial(_prepare, server, self._backends, self.region_prefix),
+            cleanup=partial(_remove_shared_memory, self.region_prefix),
             probe=self._probe,
             ready_within_s=60,
             # A request in flight is waited for (drain), and a killed stub makes the exit take its whole time-out.
@@ -64,8 +65,9 @@ class Triton:
         return self.directory.resolve() / "backends"
 
     @property
-    def _region_prefix(self) -> str:
-        return f"kinemesh_triton_{self.grpc_port}_"
+    def region_prefix(self) -> str:
+        """The same for every start of this installation, so that it can clear what a killed run left."""
+        return f"kinemesh_{zlib.crc32(str(self.directory.resolve()).encode()):08x}_"
 
     def _flags(self) -> list[str]:
         return [
@@ -82,7 +84,7 @@ class Triton:
             f"--grpc-port={self.grpc_port}",
             f"--metrics-address={LOOPBACK}",
             f"--metrics-port={self.metrics_port}",
-            f"--backend-config=python,shm-region-prefix-name={self._region_prefix}",
+            f"--backend-config=python,shm-region-prefix-name={self.region_prefix}",
         ]
 
     async def _probe(self) -> None:

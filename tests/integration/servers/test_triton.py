@@ -67,7 +67,7 @@ async def test_a_kill_leaves_no_process_and_no_shared_memory(tmp_path: Path) -> 
     await process.wait_ready()
     async with InferenceServerClient(server.address) as client:
         await client.load_model("echo")
-    regions = f"kinemesh_triton_{server.grpc_port}_*"
+    regions = f"{server.region_prefix}*"
     assert list(SHARED_MEMORY.glob(regions))
     process.kill()
     assert not list(SHARED_MEMORY.glob(regions))

@@ -1,0 +1,1 @@
+"""services.safety against real servers."""
