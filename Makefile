@@ -8,10 +8,10 @@ PROMPT ?= a red ball bouncing on green grass
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs test check protos clean
+.PHONY: help setup run up down status logs test check protos train train-video train-audio eval clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## install everything into .venv; does nothing when that is done
 
@@ -54,5 +54,20 @@ check: setup ## style, types, import boundaries, contracts
 protos: setup ## generate the Python code of the contracts
 	$(PYTHON) protos/generate.py
 
-clean: down ## delete the mesh's data and every cache; keeps .venv
-	rm -rf .kinemesh out build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+train: train-video train-audio ## train the REFERENCE weights anew; runs resume where they stopped
+
+train-video: setup ## train text encoder, VAE and video transformer (hours on two cores)
+	$(PYTHON) -m triton_models.training.text
+	$(PYTHON) -m triton_models.training.latents
+	$(PYTHON) -m triton_models.training.vae --minutes 15
+	$(PYTHON) -m triton_models.training.dit --minutes 60
+
+train-audio: setup ## train the audio models, after train-video
+	for stage in prepare autoencoder reader dit publish; do $(PYTHON) -m triton_models.training.audio.$$stage || exit 1; done
+
+eval: setup ## measure the audio model end to end
+	$(PYTHON) -m triton_models.training.audio.evaluate
+
+clean: down ## delete the mesh's data and every cache; keeps .venv and training runs
+	test ! -d .kinemesh || find .kinemesh -mindepth 1 -maxdepth 1 ! -name training -exec rm -rf {} +
+	rm -rf out build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -119,7 +119,7 @@ class Mesh:
             },
             "worker": {
                 "KINEMESH_WORKER_ID": WORKER_ID,
-                "KINEMESH_SCRATCH_DIR": str(scratch_directory(self.home)),
+                "KINEMESH_SCRATCH_DIRECTORY": str(scratch_directory(self.home)),
             },
         }
 

@@ -16,6 +16,9 @@ from kinemesh.video.v1.video_service_pb2 import WatchVideoResponse
 from tests.support.mesh import Json, RunningMesh, User
 from tests.support.watchers import Event, watch_grpc, watch_sse, watch_websocket
 
+STEPS = 8
+"""Denoising steps of the finished video: enough for a checkpoint on the way."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything here needs the whole mesh; the first test also waits for its start."""
@@ -57,7 +60,7 @@ async def finished(mesh: RunningMesh) -> AsyncIterator[Finished]:
     broker = await nats.connect(mesh.inside.nats.url)
     await broker.subscribe("video_generation_jobs.>", cb=note)
     async with mesh.user("grace") as owner:
-        accepted = (await owner.create()).body
+        accepted = (await owner.create(num_inference_steps=STEPS)).body
         video = accepted["request_id"]
         sse, websocket, grpc = await asyncio.gather(
             watch_sse(owner, video), watch_websocket(mesh, owner, video), watch_grpc(mesh, owner, video)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.e2e.conftest import Finished
+from tests.e2e.conftest import STEPS, Finished
 from tests.support.watchers import HAPPY_PATH, status_of, watch_sse, without_repeats
 
 
@@ -56,7 +56,7 @@ def test_the_sse_events_have_the_sources_fields(finished: Finished) -> None:
     progress = [event["data"] for event in finished.sse if event["event"] == "progress"]
     assert all(fields <= set(data) for data in progress)
     steps = [data["step"] for data in progress if data["phase"] == "dit_inference"]
-    assert steps[-1] == 4
+    assert steps[-1] == STEPS
     changes = [event["data"] for event in finished.sse if event["event"] == "phase_change"]
     assert {"request_id", "previous_phase", "new_phase", "timestamp"} <= set(changes[0])
     assert ("dit_inference", "vae_decoding") in {(data["previous_phase"], data["new_phase"]) for data in changes}

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from uuid import UUID
 
-from tests.e2e.conftest import Finished
+from tests.e2e.conftest import STEPS, Finished
 from tests.support.mesh import RunningMesh
 
 
@@ -23,11 +23,11 @@ async def test_the_generations_row_matches_what_was_asked_and_delivered(mesh: Ru
         "fps": 24,
         "resolution": "480P",
         "aspect_ratio": "16:9",
-        "num_inference_steps": 4,
+        "num_inference_steps": STEPS,
         "seed": 7,
         "enable_audio": True,
-        "current_step": 4,
-        "total_steps": 4,
+        "current_step": STEPS,
+        "total_steps": STEPS,
     }
     assert {name: row[name] for name in asked} == asked
     assert row["video_size_bytes"] == finished.body["output"]["file_size_bytes"]
@@ -47,7 +47,7 @@ async def test_checkpoints_are_on_disk_and_in_the_object_store_with_their_sums(
     assert rows
     for row in rows:
         assert row["synced_to_remote"]
-        assert row["total_steps"] == 4
+        assert row["total_steps"] == STEPS
         local = Path(row["latent_local_path"]).read_bytes()
         assert len(local) == row["size_bytes"]
         assert hashlib.sha256(local).hexdigest() == row["sha256"]
@@ -94,5 +94,5 @@ async def test_the_queue_message_has_exactly_the_sources_fields(finished: Finish
         "tier": "REALTIME",
         "priority": 100,
         "model": "REFERENCE",
-        "config": {"duration_seconds": 5, "resolution": "480P", "num_steps": 4, "enable_audio": True},
+        "config": {"duration_seconds": 5, "resolution": "480P", "num_steps": STEPS, "enable_audio": True},
     }
