@@ -1,0 +1,1 @@
+"""Registers workers, keeps the queue, and places jobs on workers."""

@@ -1,0 +1,58 @@
+"""gRPC faces of the scheduler: convert, one use case, convert."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+
+from kinemesh.scheduler.v1 import scheduler_service_pb2 as pb
+from kinemesh.scheduler.v1 import scheduler_service_pb2_grpc as pb_grpc
+from services.scheduler import convert
+from services.scheduler.registry import Registry
+from services.scheduler.situation import Situations
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class SchedulerServicer(pb_grpc.SchedulerServiceServicer):
+    """The internal service."""
+
+    def __init__(self, registry: Registry, situations: Situations) -> None:
+        self._registry = registry
+        self._situations = situations
+
+    async def ConnectWorker(
+        self, request_iterator: AsyncIterator[pb.ConnectWorkerRequest], context: Context
+    ) -> AsyncIterator[pb.ConnectWorkerResponse]:
+        """Serves a worker's stream."""
+        messages = (convert.to_message(request) async for request in request_iterator)
+        async with aclosing(self._registry.attend(messages)) as orders:
+            async for order in orders:
+                yield order
+
+    async def DrainWorker(self, request: pb.DrainWorkerRequest, context: Context) -> pb.DrainWorkerResponse:
+        """Lets a worker take no more jobs."""
+        return pb.DrainWorkerResponse(worker=convert.from_state(await self._registry.drain(request.worker_id)))
+
+    async def ListQueue(self, request: pb.ListQueueRequest, context: Context) -> pb.ListQueueResponse:
+        """Lists what waits."""
+        page_size = convert.to_page_size(request.page_size)
+        return convert.from_queue(await self._situations.in_order(), page_size)
+
+
+class WorkerServicer(pb_grpc.WorkerServiceServicer):
+    """The registry, behind the gateway."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def ListWorkers(self, request: pb.ListWorkersRequest, context: Context) -> pb.ListWorkersResponse:
+        """Lists the workers."""
+        return pb.ListWorkersResponse(workers=map(convert.from_state, await self._registry.list_known()))
+
+    async def GetWorker(self, request: pb.GetWorkerRequest, context: Context) -> pb.GetWorkerResponse:
+        """Returns a worker."""
+        return pb.GetWorkerResponse(worker=convert.from_state(await self._registry.get(request.worker_id)))
