@@ -13,6 +13,7 @@ from triton_models.modeling.checkpoint import CheckpointError, read_checkpoint
 from triton_models.modeling.flow import SamplerState
 from triton_models.modeling.pipeline import GenerationPlan, plan_generation, request_digest, sample, start
 from triton_models.modeling.reference import ReferenceConfig, ReferenceModel, load_reference
+from triton_models.modeling.shapes import SPATIAL_FACTOR, TEMPORAL_FACTOR
 from triton_models.modeling.text import PromptEmbedding
 from triton_models.serving.checkpoint_writer import CheckpointWriter
 from triton_models.serving.errors import CheckpointRefused, InvalidRequest
@@ -50,7 +51,8 @@ class DitEngine:
         digest = request_digest(plan, prompt, request.seed)
         state = self._state(request, plan, digest)
         writer = CheckpointWriter(request.checkpoint_dir, self.model.digest, digest)
-        return self._sample(request, state, sample(self.model, plan, state, prompt, negative), writer)
+        states = sample(self.model, plan, state, prompt, negative)
+        return _sample(self._describe(plan, state), request, state, states, writer)
 
     def _state(self, request: DitRequest, plan: GenerationPlan, digest: str) -> SamplerState:
         if request.resume is None:
@@ -60,24 +62,20 @@ class DitEngine:
         except CheckpointError as error:
             raise CheckpointRefused(str(error)) from error
 
-    def _sample(
-        self, request: DitRequest, state: SamplerState, states: Iterator[SamplerState], writer: CheckpointWriter
-    ) -> Iterator[Message]:
-        yield {"type": "plan", "step": state.step, "total": state.total_steps, "model_digest": self.model.digest}
-        with writer:
-            while not state.finished:
-                began = time.perf_counter()
-                state = next(states)
-                step_ms = (time.perf_counter() - began) * 1000
-                if due(state, request.checkpoint_every):
-                    writer.submit(state)
-                yield step_message(state, step_ms, writer)
-                if request.stop_file.exists() and not state.finished:
-                    writer.submit(state)
-                    yield {"type": "stopped", "step": state.step, "checkpoints": writer.drain()}
-                    return
-            latents = write_latents(request.output, state.latent)
-            yield {"type": "result", "latents": latents, "checkpoints": writer.drain()}
+    def _describe(self, plan: GenerationPlan, state: SamplerState) -> Message:
+        frames, height, width = plan.shape
+        return {
+            "type": "plan",
+            "step": state.step,
+            "total": state.total_steps,
+            "frames": frames,
+            "height": height,
+            "width": width,
+            "fps": plan.fps,
+            "spatial_factor": SPATIAL_FACTOR,
+            "temporal_factor": TEMPORAL_FACTOR,
+            "model_digest": self.model.digest,
+        }
 
     def _probe(self) -> Iterator[Message]:
         config = self.model.config
@@ -87,6 +85,26 @@ class DitEngine:
         state = next(sample(self.model, plan, start(plan, 0), prompt))
         healthy = bool(torch.isfinite(state.latent).all())
         yield {"type": "probe", "healthy": healthy, "model_digest": self.model.digest}
+
+
+def _sample(
+    plan: Message, request: DitRequest, state: SamplerState, states: Iterator[SamplerState], writer: CheckpointWriter
+) -> Iterator[Message]:
+    yield plan
+    with writer:
+        while not state.finished:
+            began = time.perf_counter()
+            state = next(states)
+            step_ms = (time.perf_counter() - began) * 1000
+            if due(state, request.checkpoint_every):
+                writer.submit(state)
+            yield step_message(state, step_ms, writer)
+            if request.stop_file.exists() and not state.finished:
+                writer.submit(state)
+                yield {"type": "stopped", "step": state.step, "checkpoints": writer.drain()}
+                return
+        latents = write_latents(request.output, state.latent)
+        yield {"type": "result", "latents": latents, "checkpoints": writer.drain()}
 
 
 def due(state: SamplerState, every: int) -> bool:

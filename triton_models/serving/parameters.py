@@ -13,7 +13,7 @@ import torch
 
 ENVIRONMENT = {
     "weights_dir": "KINEMESH_TRITON_WEIGHTS_DIR",
-    "scratch_dir": "KINEMESH_SCRATCH_DIR",
+    "scratch_dir": "KINEMESH_SCRATCH_DIRECTORY",
     "threads": "KINEMESH_TRITON_THREADS",
 }
 """Environment variable that overrides a parameter, by parameter."""
