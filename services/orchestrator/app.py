@@ -1,0 +1,156 @@
+"""Composition root of the orchestrator."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kinemesh.billing.v1 import billing_service_pb2_grpc
+from kinemesh.orchestrator.v1 import job_service_pb2, job_service_pb2_grpc
+from kinemesh.safety.v1 import safety_service_pb2_grpc
+from kinemesh.video.v1 import video_service_pb2, video_service_pb2_grpc
+from services.common.catalogue import Catalogue, load_catalogue
+from services.common.jetstream import JetStream, open_jetstream
+from services.common.lifecycle import Runtime, every
+from services.common.migrations import migrate
+from services.common.outbox import OutboxRelay
+from services.common.postgres import Pool, open_pool
+from services.common.rpc.client import open_channel
+from services.common.rpc.server import RpcService
+from services.common.storage import ObjectStore, open_object_store
+from services.common.streams import JOB_EVENTS, JOB_STAGES, QUEUED_JOBS
+from services.orchestrator.clients import BillingClient, SafetyClient
+from services.orchestrator.convert.video import describe_accepted
+from services.orchestrator.domain.change import AttemptPolicy
+from services.orchestrator.fanout import Hub, LiveFeed
+from services.orchestrator.links import Links
+from services.orchestrator.reaper import Reaper
+from services.orchestrator.servicer_jobs import JobServicer, JobUseCases
+from services.orchestrator.servicer_videos import VideoServicer, VideoUseCases
+from services.orchestrator.sweeper import AcceptSweeper, Purger, Sweeper
+from services.orchestrator.usecases.accept import AcceptPorts, AcceptVideo, Limits
+from services.orchestrator.usecases.cancel import CancelVideo
+from services.orchestrator.usecases.claims import Claims
+from services.orchestrator.usecases.engine import JobEngine
+from services.orchestrator.usecases.estimate import Estimator
+from services.orchestrator.usecases.inspection import Inspection
+from services.orchestrator.usecases.lifecycle import Lifecycle
+from services.orchestrator.usecases.progress import ProgressKeeper
+from services.orchestrator.usecases.reading import Videos
+from services.orchestrator.usecases.watch import WatchVideo
+from services.orchestrator.webhooks.addresses import UrlGuard
+from services.orchestrator.webhooks.secrets import WebhookSecrets
+from services.orchestrator.webhooks.sender import SendPolicy, WebhookSender
+
+if TYPE_CHECKING:
+    from services.orchestrator.settings import Settings
+
+SERVICE = "orchestrator"
+VERSIONS = Path(__file__).parent / "migrations" / "versions"
+
+
+async def build(settings: Settings, runtime: Runtime) -> None:
+    """Connects, migrates, and serves."""
+    pool = await runtime.enter(open_pool(settings, SERVICE))
+    await migrate(settings, SERVICE, VERSIONS)
+    jetstream = await runtime.enter(open_jetstream(settings, SERVICE))
+    store = await runtime.enter(open_object_store(settings))
+    await _Composition(settings, runtime, pool, jetstream, store).build()
+
+
+class _Composition:
+    """Everything the orchestrator consists of."""
+
+    def __init__(
+        self, settings: Settings, runtime: Runtime, pool: Pool, jetstream: JetStream, store: ObjectStore
+    ) -> None:
+        self._settings = settings
+        self._runtime = runtime
+        self._pool = pool
+        self._jetstream = jetstream
+        self._store = store
+        self._relay = OutboxRelay(pool, jetstream.publish)
+        self._engine = JobEngine(pool, self._relay.wake, LiveFeed(jetstream.client), settings.lease_s)
+        self._policy = AttemptPolicy(settings.max_attempts, settings.max_attempts_total)
+        self._links = Links(store.presign_get, settings.public_url, settings.media_url_expires_s)
+        self._guard = UrlGuard(allow_private=settings.webhook_allow_private)
+        self._secrets = WebhookSecrets(settings.webhook_master_secret.get_secret_value())
+        self._hub = Hub()
+
+    async def build(self) -> None:
+        for stream in (JOB_STAGES, JOB_EVENTS, QUEUED_JOBS):
+            await self._jetstream.ensure_stream(stream)
+        billing_channel = await self._runtime.enter(open_channel(self._settings.billing_address))
+        safety_channel = await self._runtime.enter(open_channel(self._settings.safety_address))
+        billing = BillingClient(billing_service_pb2_grpc.BillingServiceStub(billing_channel))
+        safety = SafetyClient(safety_service_pb2_grpc.SafetyServiceStub(safety_channel))
+        self._run_background(billing)
+        self._runtime.serve(
+            RpcService(
+                video_service_pb2.DESCRIPTOR.services_by_name["VideoService"],
+                video_service_pb2_grpc.add_VideoServiceServicer_to_server,
+                VideoServicer(self._video_use_cases(safety, billing)),
+            ),
+            RpcService(
+                job_service_pb2.DESCRIPTOR.services_by_name["JobService"],
+                job_service_pb2_grpc.add_JobServiceServicer_to_server,
+                JobServicer(self._job_use_cases()),
+            ),
+        )
+
+    def _run_background(self, billing: BillingClient) -> None:
+        settings, runtime = self._settings, self._runtime
+        runtime.background("outbox", self._relay.run)
+        runtime.background("fan-out", partial(self._hub.run, self._jetstream.client, runtime.stopping))
+        rounds = {
+            "reaper": (settings.reap_interval_s, Reaper(self._engine, self._policy).run_once),
+            "sweeper": (
+                settings.sweep_interval_s,
+                Sweeper(self._pool, self._relay.wake, settings.sweep_quiet_s).run_once,
+            ),
+            "accept-sweeper": (
+                settings.sweep_interval_s,
+                AcceptSweeper(self._pool, billing, settings.accept_abandoned_after_s).run_once,
+            ),
+            "purger": (settings.sweep_interval_s, Purger(self._pool, self._store.delete).run_once),
+            "webhooks": (settings.webhook_poll_s, self._webhook_sender().run_once),
+        }
+        for name, (interval_s, run_once) in rounds.items():
+            runtime.background(name, partial(every, interval_s, run_once, name=name))
+
+    def _webhook_sender(self) -> WebhookSender:
+        policy = SendPolicy(self._settings.webhook_timeout_s, self._settings.webhook_retry_delays_s)
+        return WebhookSender(self._pool, self._guard, self._secrets, policy, self._links.of_output)
+
+    def _job_use_cases(self) -> JobUseCases:
+        return JobUseCases(
+            claims=Claims(self._engine),
+            lifecycle=Lifecycle(self._engine, self._policy, self._store.head),
+            progress=ProgressKeeper(self._engine),
+            inspection=Inspection(self._pool),
+        )
+
+    def _video_use_cases(self, safety: SafetyClient, billing: BillingClient) -> VideoUseCases:
+        settings = self._settings
+        catalogue = load_catalogue(settings.catalogue_path)
+        limits = Limits(settings.max_unfinished_jobs, settings.retry_after_s)
+        return VideoUseCases(
+            catalogue=catalogue,
+            guard=self._guard,
+            accept=AcceptVideo(self._engine, self._accept_ports(safety, billing, catalogue), limits),
+            cancel=CancelVideo(self._engine),
+            videos=Videos(self._pool),
+            watch=WatchVideo(self._pool, self._hub, settings.stream_heartbeat_s),
+            links=self._links,
+        )
+
+    def _accept_ports(self, safety: SafetyClient, billing: BillingClient, catalogue: Catalogue) -> AcceptPorts:
+        return AcceptPorts(
+            safety=safety,
+            billing=billing,
+            estimate=Estimator(self._pool, catalogue),
+            encrypt=self._secrets.encrypt,
+            describe=partial(describe_accepted, links=self._links),
+            deadline_s=lambda spec: catalogue.models[spec.model].tiers[spec.tier].deadline_s,
+        )

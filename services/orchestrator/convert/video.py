@@ -1,0 +1,126 @@
+"""Videos as the public contracts show them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.json_format import MessageToDict, ParseDict
+
+from kinemesh.video.v1 import video_service_pb2 as pb
+from services.orchestrator.convert.messages import timestamp
+from services.orchestrator.domain.progress import remaining_seconds
+from services.orchestrator.domain.status import Status
+
+if TYPE_CHECKING:
+    from services.orchestrator.domain.job import Job
+    from services.orchestrator.links import Links
+    from services.orchestrator.usecases.estimate import Estimate
+    from services.orchestrator.usecases.reading import Page
+
+_MAX_INT32 = 2**31 - 1
+_MAX_UINT32 = 2**32 - 1
+
+
+def describe_accepted(job: Job, estimate: Estimate, links: Links) -> dict[str, Any]:
+    """The answer to CreateVideo, as it is kept for repetitions."""
+    response = pb.CreateVideoResponse(
+        request_id=str(job.request_id),
+        status=job.status.value,
+        estimated_time_seconds=estimate.total_s,
+        progress_url=links.of_progress(job),
+        created_at=timestamp(job.created_at),
+    )
+    return MessageToDict(response, preserving_proto_field_name=True)
+
+
+def accepted(response: dict[str, Any]) -> pb.CreateVideoResponse:
+    """The kept answer."""
+    return ParseDict(response, pb.CreateVideoResponse())
+
+
+def video(job: Job, links: Links) -> pb.GetVideoResponse:
+    """A video as its owner sees it."""
+    completed, ended = job.status is Status.COMPLETED, job.status.terminal
+    return pb.GetVideoResponse(
+        request_id=str(job.request_id),
+        status=job.status.value,
+        progress=None if ended else _progress(job),
+        output=_output(job, links) if completed else None,
+        generation_time_ms=job.generation_time_ms if completed else None,
+        credits_used=_credits(job.credits_used),
+        created_at=timestamp(job.created_at),
+        started_at=timestamp(job.started_at),
+        completed_at=timestamp(job.completed_at),
+        error=_error(job) if job.status is Status.FAILED else None,
+        blocked_reason=job.blocked_reason if job.status is Status.BLOCKED else None,
+        refunded_credits=_credits(job.credits_refunded) if ended and not completed else None,
+        prompt=job.text_prompt,
+        model=job.model,
+        tier=job.tier,
+        seed=job.seed,
+        gpu_time_ms=min(job.gpu_time_ms, _MAX_INT32) if completed else None,
+    )
+
+
+def page(found: Page, links: Links) -> pb.ListVideosResponse:
+    """A page of videos."""
+    return pb.ListVideosResponse(
+        videos=[_summary(job, links) for job in found.jobs],
+        total=found.total,
+        limit=found.limit,
+        offset=found.offset,
+        next_page_token=found.next_page_token,
+    )
+
+
+def cancelled(job: Job) -> pb.CancelVideoResponse:
+    """The answer to a cancellation."""
+    return pb.CancelVideoResponse(
+        request_id=str(job.request_id),
+        status=job.status.value,
+        refunded_credits=_credits(job.credits_refunded) or 0.0,
+    )
+
+
+def _progress(job: Job) -> pb.VideoProgress:
+    return pb.VideoProgress(
+        current_step=job.current_step,
+        total_steps=job.total_steps,
+        percent_complete=min(job.percent, 99),
+        current_phase=job.status.phase_title,
+        estimated_remaining_seconds=remaining_seconds(job),
+    )
+
+
+def _output(job: Job, links: Links) -> pb.VideoOutput:
+    return pb.VideoOutput(
+        video_url=links.of_object(job.video_url),
+        thumbnail_url=links.of_object(job.thumbnail_url),
+        duration_seconds=job.video_duration_seconds or 0.0,
+        resolution=f"{job.video_width}x{job.video_height}",
+        file_size_bytes=min(job.video_size_bytes or 0, _MAX_UINT32),
+        c2pa_manifest_url=links.of_object(job.c2pa_manifest_url),
+        native_resolution=f"{job.native_width}x{job.native_height}",
+        native_fps=job.native_fps or 0.0,
+        fps=job.fps,
+        audio_url=links.of_object(job.audio_url) or None,
+    )
+
+
+def _error(job: Job) -> pb.VideoError:
+    return pb.VideoError(code=job.error_code or "", message=job.error_message or "")
+
+
+def _summary(job: Job, links: Links) -> pb.VideoSummary:
+    return pb.VideoSummary(
+        request_id=str(job.request_id),
+        status=job.status.value,
+        prompt=job.text_prompt,
+        thumbnail_url=links.of_object(job.thumbnail_url) or None,
+        created_at=timestamp(job.created_at),
+    )
+
+
+def _credits(amount: object) -> float | None:
+    """Exact in the books, a number for display here."""
+    return None if amount is None else float(str(amount))

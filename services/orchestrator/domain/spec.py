@@ -1,0 +1,258 @@
+"""What a user may ask for, checked field by field; every wrong field is reported at once."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import math
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Literal, TypeAlias, cast
+from urllib.parse import urlsplit
+
+from kinemesh.video.v1 import video_service_pb2
+from services.common.catalogue import Catalogue, ModelEntry, ModelName, TierName
+from services.common.errors import FieldViolation, InvalidArgument
+
+RESOLUTIONS = ("480P", "720P", "1080P", "4K")
+ASPECT_RATIOS = ("16:9", "9:16", "1:1", "4:3")
+FRAME_RATES = (24, 30, 60)
+TIERS: tuple[TierName, ...] = ("REALTIME", "STANDARD", "CINEMA")
+MAX_PROMPT = 2000
+MAX_URL = 2048
+MAX_SEED = 2**63 - 1
+_CENT = Decimal("0.01")
+
+Request: TypeAlias = video_service_pb2.CreateVideoRequest
+_Number: TypeAlias = Literal["duration_seconds", "num_inference_steps", "guidance_scale", "priority"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoSpec:
+    """A valid request, normalised and with defaults filled in."""
+
+    prompt: str
+    negative_prompt: str
+    duration_seconds: Decimal
+    resolution: str
+    aspect_ratio: str
+    fps: int
+    model: ModelName
+    tier: TierName
+    steps: int
+    guidance_scale: Decimal
+    seed: int | None
+    """None: to be drawn at accept."""
+    enable_audio: bool
+    audio_config: Mapping[str, bool]
+    webhook_url: str
+    webhook_secret: str
+    priority: int
+
+    def fingerprint(self) -> bytes:
+        """A digest that is equal for requests that mean the same."""
+        canonical = json.dumps(asdict(self), sort_keys=True, default=str)
+        return hashlib.sha256(canonical.encode()).digest()
+
+
+class _Findings:
+    """Collects violations, each with the reason of its kind."""
+
+    def __init__(self) -> None:
+        self.violations: list[FieldViolation] = []
+        self.reasons: set[str] = set()
+
+    def add(self, field: str, description: str, reason: str = "INVALID_FIELD") -> None:
+        self.violations.append(FieldViolation(field, description))
+        self.reasons.add(reason)
+
+    def raise_if_any(self, catalogue: Catalogue) -> None:
+        """The reason is the violations' common one, INVALID_FIELD when they differ."""
+        if not self.violations:
+            return
+        error = InvalidArgument.of_fields(
+            *self.violations, reason=self.reasons.pop() if len(self.reasons) == 1 else "INVALID_FIELD"
+        )
+        if any(v.field == "model" for v in self.violations):
+            error.metadata["deployed"] = ", ".join(sorted(catalogue.models))
+        raise error
+
+
+def read_spec(request: Request, catalogue: Catalogue) -> VideoSpec:
+    """Checks and normalises a request.
+
+    Raises:
+        InvalidArgument: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED or WEBHOOK_URL_REFUSED; names every
+            wrong field.
+    """
+    findings = _Findings()
+    model, tier = _model_and_tier(findings, request, catalogue)
+    entry = catalogue.models[model]
+    profile = entry.tiers.get(tier) or next(iter(entry.tiers.values()))
+    guidance = _within(findings, request, "guidance_scale", profile.guidance_scale, 1.0, 20.0)
+    spec = VideoSpec(
+        prompt=_text(findings, "prompt", request.prompt, required=True),
+        negative_prompt=_text(findings, "negative_prompt", request.negative_prompt),
+        duration_seconds=_cents(_within(findings, request, "duration_seconds", 5.0, 5.0, 60.0)),
+        resolution=_choice(findings, "resolution", request.resolution.upper() or "1080P", RESOLUTIONS),
+        aspect_ratio=_choice(findings, "aspect_ratio", request.aspect_ratio or "16:9", ASPECT_RATIOS),
+        fps=_frame_rate(findings, request),
+        model=model,
+        tier=tier,
+        steps=int(_within(findings, request, "num_inference_steps", profile.steps, 4, 100)),
+        guidance_scale=_cents(guidance),
+        seed=_seed(findings, request),
+        enable_audio=request.enable_audio,
+        audio_config=_audio(findings, request, entry),
+        webhook_url=_webhook_url(findings, request.webhook_url),
+        webhook_secret=_webhook_secret(findings, request),
+        priority=int(_within(findings, request, "priority", 100, 0, 1000)),
+    )
+    _refuse_unsupported(findings, request)
+    findings.raise_if_any(catalogue)
+    return spec
+
+
+def clean_text(text: str) -> str | None:
+    """NFC; None for text that cannot be stored: NUL and lone surrogates."""
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text):
+        return None
+    return unicodedata.normalize("NFC", text)
+
+
+def _text(findings: _Findings, field: str, value: str, *, required: bool = False) -> str:
+    text = clean_text(value)
+    if text is None:
+        findings.add(field, "must not contain NUL or lone surrogates")
+        return ""
+    if len(text) > MAX_PROMPT:
+        findings.add(field, f"must have at most {MAX_PROMPT} code points, has {len(text)}")
+    if required and not text.strip():
+        findings.add(field, "must not be empty")
+    return text
+
+
+def _within(findings: _Findings, request: Request, field: _Number, default: float, low: float, high: float) -> float:
+    # proto3 `optional`: what is absent is not 0.
+    if not request.HasField(field):
+        return default
+    value: float = getattr(request, field)
+    if math.isnan(value) or not low <= value <= high:
+        findings.add(field, f"must be between {low:g} and {high:g}")
+        return default
+    return value
+
+
+def _cents(value: float) -> Decimal:
+    return Decimal(str(value)).quantize(_CENT)
+
+
+def _choice(findings: _Findings, field: str, value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        findings.add(field, f"must be one of {', '.join(choices)}")
+    return value
+
+
+def _frame_rate(findings: _Findings, request: Request) -> int:
+    fps = request.fps if request.HasField("fps") else 24
+    if fps not in FRAME_RATES:
+        findings.add("fps", "must be 24, 30 or 60")
+    return fps
+
+
+def _seed(findings: _Findings, request: Request) -> int | None:
+    if not request.HasField("seed"):
+        return None
+    if request.seed < 0:
+        findings.add("seed", f"must be between 0 and {MAX_SEED}")
+    return request.seed
+
+
+def _model_and_tier(findings: _Findings, request: Request, catalogue: Catalogue) -> tuple[ModelName, TierName]:
+    """`model` is a tier of the default model, or a model, whose tier is then in `tier`."""
+    named, tier = request.model.upper() or "STANDARD", request.tier.upper()
+    if tier and tier not in TIERS:
+        findings.add("tier", "must be one of realtime, standard, cinema")
+        tier = ""
+    if named in TIERS:
+        if tier and tier != named:
+            findings.add("tier", "contradicts the tier given as model")
+        model, tier = catalogue.default_model, named
+    elif named in catalogue.models:
+        model, tier = named, tier or "STANDARD"
+    else:
+        deployed = ", ".join(sorted(catalogue.models))
+        text = f"must be realtime, standard, cinema or a deployed model: {deployed}"
+        findings.add("model", text, "MODEL_NOT_DEPLOYED")
+        model, tier = catalogue.default_model, tier or "STANDARD"
+    if tier not in catalogue.models[model].tiers:
+        served = ", ".join(sorted(catalogue.models[model].tiers)).lower()
+        findings.add("tier", f"must be one that the model serves: {served}")
+    return model, cast("TierName", tier)
+
+
+def _audio(findings: _Findings, request: Request, entry: ModelEntry) -> Mapping[str, bool]:
+    if not request.enable_audio:
+        if request.HasField("audio_config"):
+            findings.add("audio_config", "needs enable_audio")
+        return {}
+    options = request.audio_config
+    if options.include_speech and not entry.speech:
+        findings.add("audio_config.include_speech", "the model cannot speak", "UNSUPPORTED_FIELD")
+    return {
+        "include_ambient": options.include_ambient if options.HasField("include_ambient") else True,
+        "include_music": options.include_music,
+        "include_speech": options.include_speech,
+    }
+
+
+def _webhook_url(findings: _Findings, url: str) -> str:
+    if url and (problem := url_problem(url)):
+        findings.add("webhook_url", problem, "WEBHOOK_URL_REFUSED")
+    return url
+
+
+def url_problem(url: str) -> str | None:
+    """What is wrong with a URL on its face; None when nothing is. Its address is vetted elsewhere."""
+    if len(url) > MAX_URL:
+        return f"must have at most {MAX_URL} characters"
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return "must be a URL in ASCII"
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return "must be a URL"
+    if parts.scheme not in {"https", "http"} or not usable:
+        return "must be an https URL"
+    if parts.username is not None or parts.password is not None:
+        return "must not contain credentials"
+    return None
+
+
+def _webhook_secret(findings: _Findings, request: Request) -> str:
+    secret = request.webhook_secret
+    if secret and not request.webhook_url:
+        findings.add("webhook_secret", "needs webhook_url")
+    if secret and not _is_secret(secret):
+        findings.add("webhook_secret", "must be whsec_ and base64 of 24 to 64 bytes")
+    return secret
+
+
+def _is_secret(secret: str) -> bool:
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return secret.startswith("whsec_") and 24 <= len(key) <= 64
+
+
+def _refuse_unsupported(findings: _Findings, request: Request) -> None:
+    """The catalogue has no model with image or video input or with style presets yet."""
+    for field in ("first_frame_image", "reference_video", "style_preset"):
+        if getattr(request, field):
+            findings.add(field, "no deployed model supports it", "UNSUPPORTED_FIELD")

@@ -1,0 +1,161 @@
+"""News of jobs to those who watch them: one NATS subscription per process, a bounded queue per watcher."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+from uuid import UUID
+
+from prometheus_client import Counter, Gauge
+from pydantic import ValidationError
+
+from services.common.errors import ResourceExhausted, Unavailable
+from services.orchestrator.domain.progress import remaining_seconds
+from services.orchestrator.events import PROGRESS_PREFIX, LiveCheckpoint, LiveEvent
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+
+    from services.orchestrator.domain.job import Job
+    from services.orchestrator.store.checkpoints import Checkpoint
+
+WATCHERS = Gauge("kinemesh_orchestrator_watchers", "Open streams of videos' events.")
+DROPPED = Counter("kinemesh_orchestrator_watchers_dropped_total", "Streams ended because their reader was too slow.")
+_QUEUE = 128
+
+logger = logging.getLogger(__name__)
+
+
+class LiveFeed:
+    """Publishes news. They may be lost: watchers look into the database from time to time."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def publish_state(self, job: Job) -> None:
+        """A job entered a state."""
+        await self._publish(_event(job, "state"))
+
+    async def publish_progress(self, job: Job, worker_id: str) -> None:
+        """A worker reported a step."""
+        worker = {"worker_id": worker_id or job.lease_owner, "gpu_utilization": job.gpu_utilization or 0.0}
+        await self._publish(_event(job, "progress").model_copy(update=worker))
+
+    async def publish_checkpoint(self, job: Job, checkpoint: Checkpoint) -> None:
+        """A checkpoint was committed."""
+        saved = LiveCheckpoint(
+            checkpoint_id=str(checkpoint.checkpoint_id),
+            step=checkpoint.step_number,
+            total_steps=checkpoint.total_steps,
+            local_path=checkpoint.latent_local_path,
+            size_bytes=checkpoint.size_bytes,
+            synced_to_remote=checkpoint.synced_to_remote,
+        )
+        await self._publish(_event(job, "checkpoint_saved").model_copy(update={"checkpoint": saved}))
+
+    async def _publish(self, event: LiveEvent) -> None:
+        try:
+            await self._client.publish(f"{PROGRESS_PREFIX}{event.request_id}", event.model_dump_json().encode())
+        except Exception as exc:
+            logger.warning("news not published", extra={"job_id": event.request_id, "error": repr(exc)})
+
+
+class Watcher:
+    """One open stream's queue."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[LiveEvent | None] = asyncio.Queue(_QUEUE)
+        self._end: ResourceExhausted | Unavailable | None = None
+
+    def offer(self, event: LiveEvent) -> None:
+        """Queues an event; a reader that is too slow is cut off, and can resume after its last event."""
+        try:
+            self._queue.put_nowait(event)
+        except asyncio.QueueFull:
+            DROPPED.inc()
+            self.end(ResourceExhausted("RATE_LIMITED", "read too slowly; resume after the last event", retry_after_s=1))
+
+    def end(self, error: ResourceExhausted | Unavailable) -> None:
+        """Makes the next `next` raise."""
+        self._end = self._end or error
+        if self._queue.empty():
+            self._queue.put_nowait(None)
+
+    async def next(self, timeout_s: float) -> LiveEvent | None:
+        """Waits for an event; None when there is none in time.
+
+        Raises:
+            ResourceExhausted: RATE_LIMITED, the reader was too slow.
+            Unavailable: The service stops.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                event = await self._queue.get()
+        except TimeoutError:
+            event = None
+        if self._end is not None:
+            raise self._end
+        return event
+
+
+class Hub:
+    """Hands the news to the watchers of this process."""
+
+    def __init__(self) -> None:
+        self._watchers: defaultdict[str, set[Watcher]] = defaultdict(set)
+
+    async def run(self, client: Client, stopping: asyncio.Event) -> None:
+        """Subscribes once for all; when the service stops, ends all streams so that they go to another process."""
+        subscription = await client.subscribe(f"{PROGRESS_PREFIX}*", cb=self._receive)
+        try:
+            await stopping.wait()
+        finally:
+            for watcher in [watcher for watchers in self._watchers.values() for watcher in watchers]:
+                watcher.end(Unavailable("DEPENDENCY_UNAVAILABLE", "the service restarts; resume after the last event"))
+            await subscription.unsubscribe()
+
+    @contextmanager
+    def watch(self, request_id: UUID) -> Iterator[Watcher]:
+        """Queues a job's news while open."""
+        key, watcher = str(request_id), Watcher()
+        self._watchers[key].add(watcher)
+        try:
+            with WATCHERS.track_inprogress():
+                yield watcher
+        finally:
+            self._watchers[key].discard(watcher)
+            if not self._watchers[key]:
+                del self._watchers[key]
+
+    async def _receive(self, message: Msg) -> None:
+        watchers = self._watchers.get(message.subject.removeprefix(PROGRESS_PREFIX))
+        if not watchers:
+            return
+        try:
+            event = LiveEvent.model_validate_json(message.data)
+        except ValidationError:
+            logger.warning("unreadable news", extra={"subject": message.subject})
+            return
+        for watcher in tuple(watchers):
+            watcher.offer(event)
+
+
+def _event(job: Job, kind: Literal["state", "progress", "checkpoint_saved"]) -> LiveEvent:
+    return LiveEvent(
+        type=kind,
+        request_id=str(job.request_id),
+        rev=job.rev,
+        seq=job.progress_seq,
+        status=job.status,
+        timestamp=job.updated_at,
+        step=job.current_step,
+        total_steps=job.total_steps,
+        percent=job.percent,
+        eta_seconds=remaining_seconds(job),
+        checkpoint_available=job.last_checkpoint_step > 0,
+    )

@@ -1,0 +1,109 @@
+"""VideoService: converts, calls one use case, converts back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from google.api.httpbody_pb2 import HttpBody
+
+from kinemesh.video.v1 import video_service_pb2 as pb
+from kinemesh.video.v1 import video_service_pb2_grpc
+from services.common.catalogue import Catalogue
+from services.common.errors import InvalidArgument
+from services.common.rpc.status import HTTP_CODE_KEY
+from services.orchestrator import caller
+from services.orchestrator.caller import Context
+from services.orchestrator.convert import strict_json
+from services.orchestrator.convert import video as convert
+from services.orchestrator.convert.watching import server_sent, watch_response
+from services.orchestrator.domain.spec import read_spec
+from services.orchestrator.links import Links
+from services.orchestrator.usecases.accept import AcceptVideo
+from services.orchestrator.usecases.cancel import CancelVideo
+from services.orchestrator.usecases.reading import PageRequest, Videos
+from services.orchestrator.usecases.watch import WatchVideo
+from services.orchestrator.webhooks.addresses import UrlGuard
+
+_STREAM_METADATA = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoUseCases:
+    """What the servicer calls."""
+
+    catalogue: Catalogue
+    guard: UrlGuard
+    accept: AcceptVideo
+    cancel: CancelVideo
+    videos: Videos
+    watch: WatchVideo
+    links: Links
+
+
+class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
+    """The public API."""
+
+    def __init__(self, use_cases: VideoUseCases) -> None:
+        self._do = use_cases
+
+    async def CreateVideo(self, request: pb.CreateVideoRequest, context: Context) -> pb.CreateVideoResponse:
+        """Accepts a video."""
+        user, key = caller.user_id(context), caller.idempotency_key(context)
+        spec = read_spec(request, self._do.catalogue)
+        if spec.webhook_url:
+            await self._do.guard.vet_submitted(spec.webhook_url)
+        accepted = await self._do.accept(user, key, spec)
+        replayed = (("idempotent-replayed", "true"),) if accepted.replayed else ()
+        await context.send_initial_metadata(((HTTP_CODE_KEY, "202"), *replayed))
+        return convert.accepted(accepted.response)
+
+    async def CreateVideoFromJson(
+        self, request: pb.CreateVideoFromJsonRequest, context: Context
+    ) -> pb.CreateVideoResponse:
+        """Accepts a video by REST."""
+        caller.user_id(context)
+        media_type = request.body.content_type.partition(";")[0].strip().lower()
+        if media_type not in {"", "application/json"}:
+            raise InvalidArgument("MALFORMED_JSON", "the content type must be application/json")
+        return await self.CreateVideo(strict_json.parse(request.body.data, pb.CreateVideoRequest), context)
+
+    async def GetVideo(self, request: pb.GetVideoRequest, context: Context) -> pb.GetVideoResponse:
+        """Shows a video."""
+        job = await self._do.videos.get(caller.user_id(context), request.request_id)
+        return convert.video(job, self._do.links)
+
+    async def ListVideos(self, request: pb.ListVideosRequest, context: Context) -> pb.ListVideosResponse:
+        """Lists videos."""
+        page = PageRequest(
+            limit=request.limit, offset=request.offset, status=request.status, page_token=request.page_token
+        )
+        return convert.page(await self._do.videos.list(caller.user_id(context), page), self._do.links)
+
+    async def CancelVideo(self, request: pb.CancelVideoRequest, context: Context) -> pb.CancelVideoResponse:
+        """Cancels a video."""
+        return convert.cancelled(await self._do.cancel(caller.user_id(context), request.request_id))
+
+    async def WatchVideo(self, request: pb.WatchVideoRequest, context: Context) -> AsyncIterator[pb.WatchVideoResponse]:
+        """Streams a video's events."""
+        events = self._do.watch(caller.user_id(context), request.request_id, request.last_event_id)
+        async with aclosing(events):
+            async for event in events:
+                response = watch_response(event, self._do.links)
+                if response is not None:
+                    yield response
+
+    async def StreamVideo(self, request: pb.StreamVideoRequest, context: Context) -> AsyncIterator[HttpBody]:
+        """Streams a video's events as server-sent events."""
+        last_event_id = caller.metadata(context).get("last-event-id", "")
+        events = self._do.watch(caller.user_id(context), request.request_id, last_event_id)
+        started = False
+        async with aclosing(events):
+            async for event in events:
+                chunk = server_sent(event, self._do.links)
+                if not started:
+                    await context.send_initial_metadata(_STREAM_METADATA)
+                    started = True
+                if chunk is not None:
+                    yield chunk

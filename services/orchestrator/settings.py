@@ -1,0 +1,58 @@
+"""Settings of the orchestrator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from services.common.settings import NatsSettings, PostgresSettings, S3Settings, ServiceSettings
+from services.orchestrator.webhooks.secrets import require_master_secret
+
+
+class Settings(PostgresSettings, NatsSettings, S3Settings, ServiceSettings):
+    """Read once, in `__main__`."""
+
+    catalogue_path: Path = Path("deploy/catalogue.yaml")
+    """The catalogue file: which models are deployed."""
+    public_url: str = Field(pattern=r"^https?://[^/\s]+$")
+    """The gateway as clients reach it, e.g. https://api.example.com; progress_url is made from it."""
+    safety_address: str
+    """host:port of the safety service."""
+    billing_address: str
+    """host:port of the billing service."""
+
+    lease_s: float = Field(default=15.0, gt=0)
+    """Seconds a job stays with its owner without a sign of life, by the database's clock."""
+    max_attempts: int = Field(default=3, ge=1)
+    """Failed attempts in a row without progress (a checkpoint or a finished state) after which a job fails."""
+    max_attempts_total: int = Field(default=20, ge=1)
+    """Failed attempts after which a job fails, whatever its progress."""
+    max_unfinished_jobs: int = Field(default=50, ge=1)
+    """Unfinished videos one user may have; more is answered 429."""
+    retry_after_s: float = Field(default=10.0, gt=0)
+    """Seconds that such an answer asks the client to wait."""
+    media_url_expires_s: int = Field(default=3600, ge=1, le=7 * 24 * 3600)
+    """Seconds that addresses of videos are good for."""
+    stream_heartbeat_s: float = Field(default=15.0, gt=0)
+    """Seconds of silence after which an event stream shows a sign of life and looks into the database."""
+    reap_interval_s: float = Field(default=1.0, gt=0)
+    """Seconds between looks for expired leases and passed deadlines."""
+    sweep_interval_s: float = Field(default=5.0, gt=0)
+    """Seconds between looks for jobs that nobody was told of, and for accepts that nobody finished."""
+    sweep_quiet_s: float = Field(default=10.0, gt=0)
+    """Seconds a job may wait for its stage or a worker before its message is published again."""
+    accept_abandoned_after_s: float = Field(default=60.0, ge=30)
+    """Seconds without a retry after which an interrupted accept is undone and its credits given back."""
+
+    webhook_master_secret: Annotated[SecretStr, AfterValidator(require_master_secret)]
+    """Base64 of at least 32 bytes: encrypts users' webhook secrets, and signs for users who gave none."""
+    webhook_timeout_s: float = Field(default=15.0, gt=0)
+    """Seconds a user's server has to answer a webhook."""
+    webhook_poll_s: float = Field(default=1.0, gt=0)
+    """Seconds between looks for webhooks that are due."""
+    webhook_retry_delays_s: tuple[float, ...] = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+    """Seconds between the attempts to deliver a webhook; after the last it is given up."""
+    webhook_allow_private: bool = False
+    """Deliver to private addresses and over plain http; for tests and closed networks only."""

@@ -1,0 +1,127 @@
+"""What users read of their videos."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.common.errors import InvalidArgument, NotFound
+from services.common.postgres import Pool
+from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.status import Status
+from services.orchestrator.store import jobs, listing
+from services.orchestrator.store.listing import Cursor
+
+DEFAULT_LIMIT = 20
+MAX_LIMIT = 100
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageRequest:
+    """Which videos to list."""
+
+    limit: int
+    offset: int
+    status: str
+    page_token: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A page of videos."""
+
+    jobs: list[Job]
+    total: int
+    limit: int
+    offset: int
+    next_page_token: str
+
+
+class Videos:
+    """A user's own videos."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def get(self, user_id: str, request_id: str) -> Job:
+        """Reads a video.
+
+        Raises:
+            NotFound: VIDEO_NOT_FOUND: none, or another user's, or no id at all.
+        """
+        key = parse_id(request_id)
+        job = await jobs.get(self._pool, key) if key else None
+        if job is None or job.user_id != user_id:
+            raise video_not_found()
+        return job
+
+    async def list(self, user_id: str, request: PageRequest) -> Page:
+        """Lists videos, newest first.
+
+        Raises:
+            InvalidArgument: A field is wrong.
+        """
+        status = _read_status(request.status)
+        if request.limit < 0 or request.offset < 0:
+            raise InvalidArgument.of_field("limit" if request.limit < 0 else "offset", "must not be negative")
+        if request.page_token and request.offset:
+            raise InvalidArgument.of_field("offset", "must be 0 with page_token")
+        limit = min(request.limit or DEFAULT_LIMIT, MAX_LIMIT)
+        after = read_page_token(request.page_token)
+        found = await listing.of_user(self._pool, user_id, status, limit + 1, offset=request.offset, after=after)
+        return Page(
+            jobs=found[:limit],
+            total=await listing.count_of_user(self._pool, user_id, status),
+            limit=limit,
+            offset=request.offset,
+            next_page_token=page_token(found[limit - 1]) if len(found) > limit else "",
+        )
+
+
+def parse_id(text: str) -> UUID | None:
+    """Reads a UUID in its canonical form only."""
+    return UUID(text) if _UUID.fullmatch(text) else None
+
+
+def video_not_found() -> NotFound:
+    """The one answer for what is not the caller's."""
+    return NotFound("VIDEO_NOT_FOUND", "no such video")
+
+
+def page_token(last: Job) -> str:
+    """Where the next page begins."""
+    raw = json.dumps([last.created_at.isoformat(), str(last.request_id)])
+    return base64.urlsafe_b64encode(raw.encode()).decode()
+
+
+def read_page_token(token: str) -> Cursor | None:
+    """Reads a page token; None for the first page.
+
+    Raises:
+        InvalidArgument: It is not one of ours.
+    """
+    if not token:
+        return None
+    try:
+        created_at, request_id = json.loads(base64.urlsafe_b64decode(token.encode("ascii")))
+        cursor = Cursor(datetime.fromisoformat(created_at), UUID(request_id))
+    except (ValueError, TypeError, AttributeError, binascii.Error) as exc:
+        raise InvalidArgument.of_field("page_token", "must be a next_page_token") from exc
+    if cursor.created_at.tzinfo is None:
+        raise InvalidArgument.of_field("page_token", "must be a next_page_token")
+    return cursor
+
+
+def _read_status(name: str) -> Status | None:
+    if not name:
+        return None
+    try:
+        return Status(name.upper())
+    except ValueError as exc:
+        raise InvalidArgument.of_field("status", f"must be one of {', '.join(Status)}") from exc

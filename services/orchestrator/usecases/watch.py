@@ -1,0 +1,129 @@
+"""Following a video: a snapshot, then every change, until it ends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
+
+from services.common.postgres import Pool
+from services.orchestrator.domain.job import Job
+from services.orchestrator.domain.status import Status
+from services.orchestrator.events import LiveEvent
+from services.orchestrator.fanout import Hub, Watcher
+from services.orchestrator.store import history
+from services.orchestrator.usecases.reading import Videos, parse_id, video_not_found
+
+_EVENT_ID = re.compile(r"(\d{1,18})-(\d{1,18})")
+
+
+class Position(NamedTuple):
+    """Where in a video's life an event lies; positions are ordered, and stored with the job."""
+
+    rev: int
+    seq: int
+
+    @classmethod
+    def of(cls, job: Job) -> Position:
+        """Where the job is."""
+        return cls(job.rev, job.progress_seq)
+
+    @classmethod
+    def parse(cls, event_id: str) -> Position | None:
+        """Reads an event id; None for anything else, as a stream may always begin anew."""
+        match = _EVENT_ID.fullmatch(event_id)
+        return cls(int(match[1]), int(match[2])) if match else None
+
+    def __str__(self) -> str:
+        return f"{self.rev}-{self.seq}"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Where a video is."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class PhaseChange:
+    """A video went on to another phase."""
+
+    position: Position
+    request_id: str
+    previous: Status
+    status: Status
+    occurred_at: datetime
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A video is terminal; the last event."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Nothing happened for a while."""
+
+
+WatchEvent: TypeAlias = Snapshot | PhaseChange | LiveEvent | Ended | Silence
+
+
+class WatchVideo:
+    """Follows videos. What is heard says that there is news; changes of state are read from the database."""
+
+    def __init__(self, pool: Pool, hub: Hub, silence_s: float) -> None:
+        self._pool = pool
+        self._videos = Videos(pool)
+        self._hub = hub
+        self._silence_s = silence_s
+
+    async def __call__(self, user_id: str, request_id: str, last_event_id: str) -> AsyncGenerator[WatchEvent, None]:
+        """Yields a video's events and ends after the terminal one; phases passed since `last_event_id` come first.
+
+        Raises:
+            NotFound: VIDEO_NOT_FOUND, before the first event.
+        """
+        key = parse_id(request_id)
+        if key is None:
+            raise video_not_found()
+        with self._hub.watch(key) as watcher:
+            # Read after the subscription, so that nothing can fall between the two.
+            job = await self._videos.get(user_id, request_id)
+            resumed = Position.parse(last_event_id)
+            async for event in self._catch_up(job, resumed.rev if resumed else job.rev):
+                yield event
+            seen = Position.of(job)
+            while not job.status.terminal:
+                news = await self._next(watcher, seen)
+                if news is not None and news.rev == job.rev:
+                    seen = Position(news.rev, news.seq)
+                    yield news
+                    continue
+                if news is None:
+                    yield Silence()
+                job = await self._videos.get(user_id, request_id)
+                if Position.of(job) > seen:
+                    async for event in self._catch_up(job, seen.rev):
+                        yield event
+                    seen = Position.of(job)
+
+    async def _next(self, watcher: Watcher, seen: Position) -> LiveEvent | None:
+        """Waits for news beyond what was seen; None after a silence."""
+        while True:
+            event = await watcher.next(self._silence_s)
+            if event is None or (event.rev, event.seq) > seen:
+                return event
+
+    async def _catch_up(self, job: Job, rev: int) -> AsyncIterator[WatchEvent]:
+        """Yields the phases since a revision, then where the video is."""
+        if job.rev > rev:
+            for past in await history.changes_after(self._pool, job.request_id, rev):
+                if past.previous and past.previous.phase != past.status.phase and not past.status.terminal:
+                    position = Position(past.rev, 0)
+                    yield PhaseChange(position, str(job.request_id), past.previous, past.status, past.occurred_at)
+        yield Ended(job) if job.status.terminal else Snapshot(job)
