@@ -35,10 +35,10 @@ class AudioDiTConfig:
 
     channels: int = 32
     width: int = 96
-    depth: int = 5
+    depth: int = 4
     heads: int = 4
     text_width: int = 96
-    window_s: float = 2.0
+    window_s: float = 1.0
     """How far audio latents see each other."""
 
 

@@ -68,8 +68,7 @@ def synthesise(picture: SoundPicture, samples: int, seed: int, iterations: int =
     magnitude_BKF = torch.cat([magnitude_BKF, magnitude_BKF[..., -1:]], dim=-1)
     generator = torch.Generator().manual_seed(seed)
     carrier = griffin_lim(magnitude_BKF, generator, iterations)
-    twist = torch.exp(2j * torch.pi * torch.rand(WINDOW // 2 + 1, 1, generator=generator))
-    left, right = _place(carrier, carrier * twist, picture)
+    left, right = _place(carrier, carrier * _twist(), picture)
     stereo = torch.stack([_istft(left), _istft(right)], dim=1)[..., :samples]
     return stereo.clamp(-1, 1)
 
@@ -129,6 +128,17 @@ def _istft(spectrum_BKF: Tensor) -> Tensor:
 @cache
 def _window() -> Tensor:
     return torch.hann_window(WINDOW)
+
+
+@cache
+def _twist() -> Tensor:
+    """[K, 1] phases of the decorrelated twin: a quarter turn, swinging by two radians every twelve bins.
+
+    At a quarter turn carrier plus twin and carrier minus twin are equally loud; the swing is an all-pass of some
+    milliseconds (Orban's pseudo-stereo), short enough not to smear a hit.
+    """
+    bins = torch.arange(WINDOW // 2 + 1)
+    return torch.exp(1j * (torch.pi / 2 + 2 * torch.sin(2 * torch.pi * bins / 12)))[:, None]
 
 
 @cache
