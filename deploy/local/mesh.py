@@ -167,7 +167,7 @@ def make_mesh(home: Home) -> Mesh:
         repository=ROOT / "triton_models" / "model_repository",
         grpc_port=ports["triton"],
         metrics_port=ports["triton-metrics"],
-        env={"KINEMESH_SCRATCH_DIR": str(scratch_directory(home))},
+        env={"KINEMESH_SCRATCH_DIRECTORY": str(scratch_directory(home))},
     )
     return Mesh(home, postgres, nats, objectstore, triton, _make_envoy(home))
 

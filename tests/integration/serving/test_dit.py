@@ -1,0 +1,169 @@
+"""The `dit` model on the real Triton: steps, cancellation, checkpoints, resumption, a killed process."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import time
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.worker.errors import ModelBrokenError, ModelFailedError
+from services.worker.triton import Message
+from tests.support.inference import Inference, kill_stub
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def directory(inference: Inference, request: pytest.FixtureRequest) -> Path:
+    path = inference.scratch / request.node.name
+    path.mkdir()
+    return path
+
+
+def request_in(inference: Inference, directory: Path, **changes: Any) -> Message:
+    embeddings = directory / "embeddings.safetensors"
+    if not embeddings.exists():
+        inference.write_embeddings(embeddings)
+    return {
+        "tier": "STANDARD",
+        "aspect_ratio": "1:1",
+        "duration_s": 1,
+        "embeddings": str(embeddings),
+        "steps": 6,
+        "guidance": 3.0,
+        "seed": 7,
+        "checkpoint_every": 2,
+        "checkpoint_dir": str(directory / "checkpoints"),
+        "stop_file": str(directory / "stop"),
+        "output": str(directory / "latents.safetensors"),
+        **changes,
+    }
+
+
+async def run(inference: Inference, request: Message) -> list[Message]:
+    async with aclosing(inference.client.stream("dit", request)) as messages:
+        return [message async for message in messages]
+
+
+def checkpoints_of(messages: list[Message]) -> list[dict[str, Any]]:
+    return [written for message in messages for written in message.get("checkpoints", ())]
+
+
+async def test_answers_the_plan_then_every_step_then_the_latents(inference: Inference, directory: Path) -> None:
+    plan, *steps, result = await run(inference, request_in(inference, directory))
+    assert (plan["type"], plan["frames"], plan["fps"]) == ("plan", inference.config.fps, inference.config.fps)
+    assert [(step["step"], step["total"]) for step in steps] == [(number, 6) for number in range(1, 7)]
+    assert steps[-1]["sigma"] == 0
+    assert all(step["step_time_ms"] > 0 for step in steps)
+    latents = result["latents"]
+    assert latents["sha256"] == hashlib.sha256(Path(latents["path"]).read_bytes()).hexdigest()
+    assert [written["step"] for written in checkpoints_of([*steps, result])] == [2, 4]
+
+
+async def test_every_checkpoint_resumes_to_the_same_bits(inference: Inference, directory: Path) -> None:
+    whole = await run(inference, request_in(inference, directory, checkpoint_every=1))
+    for written in checkpoints_of(whole):
+        _, *steps, result = await run(inference, request_in(inference, directory, resume=written["path"]))
+        assert steps[0]["step"] == written["step"] + 1
+        assert result["latents"]["sha256"] == whole[-1]["latents"]["sha256"]
+
+
+async def test_steps_guidance_seed_and_negative_prompt_have_their_effect(inference: Inference, directory: Path) -> None:
+    negative = inference.write_embeddings(directory / "negative.safetensors", negative=True)
+    variants: list[dict[str, Any]] = [
+        {},
+        {"steps": 5},
+        {"guidance": 5.0},
+        {"guidance": 1.0},
+        {"seed": 8},
+        {"embeddings": str(negative)},
+    ]
+    digests = [
+        (await run(inference, request_in(inference, directory, **variant)))[-1]["latents"]["sha256"]
+        for variant in variants
+    ]
+    assert len(set(digests)) == len(variants)
+
+
+async def test_stops_at_the_next_step_with_a_checkpoint_when_the_stop_file_appears(
+    inference: Inference, directory: Path
+) -> None:
+    request = request_in(inference, directory, steps=100, checkpoint_every=0)
+    messages: list[Message] = []
+    async with aclosing(inference.client.stream("dit", request)) as stream:
+        async for message in stream:
+            messages.append(message)
+            if message["type"] == "step":
+                (directory / "stop").touch()
+    stopped = messages[-1]
+    assert stopped["type"] == "stopped"
+    assert stopped["step"] < 100
+    assert [written["step"] for written in stopped["checkpoints"]] == [stopped["step"]]
+
+
+async def test_a_cancelled_request_frees_the_model_within_a_step(inference: Inference, directory: Path) -> None:
+    step_ms = 0.0
+    async with aclosing(inference.client.stream("dit", request_in(inference, directory, steps=100))) as stream:
+        async for message in stream:
+            step_ms = max(step_ms, message.get("step_time_ms", 0.0))
+            if message.get("step") == 3:
+                break
+    began = time.monotonic()
+    await inference.client.probe("dit")
+    # The rest of a step, the probe's own step, and the noise of a busy machine; all 100 would take far longer.
+    assert time.monotonic() - began < 20 * step_ms / 1000 + 1
+
+
+async def test_refuses_a_damaged_and_a_foreign_checkpoint(inference: Inference, directory: Path) -> None:
+    written = checkpoints_of(await run(inference, request_in(inference, directory)))[0]
+    with pytest.raises(ModelFailedError, match=r"CHECKPOINT_REFUSED.*another request"):
+        await run(inference, request_in(inference, directory, seed=8, resume=written["path"]))
+    path = Path(written["path"])
+    blob = bytearray(path.read_bytes())
+    blob[-1] ^= 1
+    path.write_bytes(blob)
+    with pytest.raises(ModelFailedError, match=r"CHECKPOINT_REFUSED.*damaged"):
+        await run(inference, request_in(inference, directory, resume=written["path"]))
+
+
+@pytest.mark.parametrize("field", ["embeddings", "output", "checkpoint_dir", "stop_file", "resume"])
+async def test_refuses_paths_outside_the_scratch_directory(
+    inference: Inference, directory: Path, tmp_path: Path, field: str
+) -> None:
+    (directory / "link").symlink_to(tmp_path)
+    for path in (tmp_path / "x", directory / ".." / ".." / "x", directory / "link" / "x"):
+        with pytest.raises(ModelFailedError, match=f"INVALID_REQUEST: {field}"):
+            await run(inference, request_in(inference, directory, **{field: str(path)}))
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_bad_request_fails_alone(inference: Inference, directory: Path) -> None:
+    bad = run(inference, request_in(inference, directory, steps=0))
+    good = run(inference, request_in(inference, directory, steps=1))
+    failed, messages = await asyncio.gather(bad, good, return_exceptions=True)
+    assert isinstance(failed, ModelFailedError)
+    assert not failed.retriable
+    assert isinstance(messages, list)
+    assert messages[-1]["type"] == "result"
+
+
+async def test_a_full_disk_costs_checkpoints_and_not_the_job(inference: Inference, directory: Path) -> None:
+    (directory / "checkpoints").write_text("a file where a directory is needed fails as a full disk does")
+    messages = await run(inference, request_in(inference, directory))
+    assert messages[-1]["type"] == "result"
+    assert not checkpoints_of(messages)
+
+
+async def test_a_killed_process_is_found_and_replaced(inference: Inference, directory: Path) -> None:
+    kill_stub(inference.address, "dit")
+    with pytest.raises(ModelBrokenError):
+        await inference.client.probe("dit")
+    await inference.client.reload("dit")
+    assert (await run(inference, request_in(inference, directory, steps=1)))[-1]["type"] == "result"
+    shutil.rmtree(directory)

@@ -1,0 +1,101 @@
+"""Fixtures for the real Triton with the real models, on random weights."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest_asyncio
+import torch
+from safetensors.torch import save_file
+
+from deploy.local.ports import free_ports
+from deploy.local.process import running
+from deploy.local.servers.triton import STUB, Triton
+from services.worker.triton import TritonClient, open_triton
+from tests.support.weights import write_random_weights
+from triton_models.modeling.reference import ReferenceConfig
+
+REPOSITORY = Path(__file__).parents[2] / "triton_models" / "model_repository"
+MODELS = ("dit", "video_vae", "audio")
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A Triton with all models loaded."""
+
+    address: str
+    client: TritonClient
+    scratch: Path
+    weights: Path
+    config: ReferenceConfig
+
+    def write_embeddings(self, path: Path, seed: int = 0, *, negative: bool = False) -> Path:
+        """Writes random embeddings of the right width."""
+        generator = torch.Generator().manual_seed(seed)
+        width = self.config.text.width
+        tensors = {"text_embeddings": torch.randn(8, width, generator=generator), "text_mask": torch.ones(8)}
+        if negative:
+            tensors["negative_embeddings"] = torch.randn(5, width, generator=generator)
+            tensors["negative_mask"] = torch.ones(5)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, path)
+        return path
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def inference(server_directory: Path) -> AsyncIterator[Inference]:
+    """The session's Triton; its models are loaded, and a test that breaks one repairs it."""
+    weights, scratch = server_directory / "weights", server_directory / "scratch"
+    scratch.mkdir()
+    config = write_random_weights(weights)
+    grpc_port, metrics_port = free_ports(2)
+    server = Triton(
+        directory=server_directory / "triton",
+        log=server_directory / "triton.log",
+        repository=REPOSITORY,
+        grpc_port=grpc_port,
+        metrics_port=metrics_port,
+        env={"KINEMESH_TRITON_WEIGHTS_DIR": str(weights), "KINEMESH_SCRATCH_DIRECTORY": str(scratch)},
+    )
+    async with (
+        running(server.program()) as process,
+        open_triton(server.address, step_timeout_s=60, load_timeout_s=60, start_timeout_s=10) as client,
+    ):
+        await asyncio.gather(*map(client.load, MODELS))
+        yield Inference(server.address, client, scratch, weights, config)
+        # A killed stub makes Triton wait for its whole exit time-out; nothing of it is needed any more.
+        process.kill()
+
+
+def kill_stub(address: str, model: str) -> None:
+    """Kills the process of a model, as an out-of-memory killer would."""
+    port = address.rpartition(":")[2]
+    server = next(pid for pid in _processes() if f"--grpc-port={port}" in _command(pid))
+    stubs = [pid for pid in _processes() if STUB in _command(pid) and _parent(pid) == server]
+    victims = [pid for pid in stubs if f"/{model}/" in _command(pid)]
+    assert victims, f"no process of {model} under {server}: {[_command(pid) for pid in stubs]}"
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _processes() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _command(pid: int) -> str:
+    try:
+        return (Path("/proc") / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int((Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
