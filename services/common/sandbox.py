@@ -16,7 +16,8 @@ from typing import Any
 
 from services.common.errors import Internal
 
-_CHILD = "services.common.sandbox_child"
+# Not `-m`: run as __main__, the module would exist twice, and so would its exception.
+_CHILD = "from services.common.sandbox_child import main; main()"
 _MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
 
@@ -49,7 +50,7 @@ async def run_sandboxed(target: str, request: Mapping[str, Any], limits: Sandbox
         MediaFailed: The function raised (permanent), or the child died or took too long.
     """
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", _CHILD, target),
+        *(sys.executable, "-c", _CHILD, target),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"},

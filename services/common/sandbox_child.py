@@ -49,15 +49,13 @@ def _answer(target: str, request: dict[str, Any]) -> dict[str, Any]:
         return {"result": getattr(importlib.import_module(module), function)(request)}
     except RefusedMediaError as exc:
         return {"error": str(exc), "permanent": True}
-    except (MemoryError, OSError) as exc:
-        # libav's errors are OSErrors, too; they name no content.
-        return {"error": f"the media could not be read ({type(exc).__name__})", "permanent": _is_permanent(exc)}
+    except Exception as exc:
+        if not isinstance(exc, MemoryError) and not _is_of_libav(exc):
+            raise
+        text = f"the media could not be read ({type(exc).__name__})"
+        return {"error": text, "permanent": not isinstance(exc, MemoryError)}
 
 
-def _is_permanent(exc: Exception) -> bool:
-    """Whether the input is at fault: libav says so with its own error classes."""
-    return type(exc).__module__.startswith("av.")
-
-
-if __name__ == "__main__":
-    main()
+def _is_of_libav(exc: Exception) -> bool:
+    """Says whether libav complains: about its input, then. Its errors have no common base but Exception."""
+    return type(exc).__module__ == "av.error"

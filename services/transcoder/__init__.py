@@ -1,0 +1,1 @@
+"""Makes signed deliverables from lossless mezzanines."""
