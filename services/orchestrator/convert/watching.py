@@ -60,7 +60,7 @@ def _convert(event: Any, links: Links) -> pb.WatchVideoResponse | None:  # noqa:
     return None
 
 
-@_convert.register
+@_convert.register(Snapshot)
 def _(event: Snapshot, links: Links) -> pb.WatchVideoResponse:  # noqa: ARG001
     job, response = event.job, _envelope_of(event.job)
     response.progress.CopyFrom(
@@ -77,7 +77,7 @@ def _(event: Snapshot, links: Links) -> pb.WatchVideoResponse:  # noqa: ARG001
     return response
 
 
-@_convert.register
+@_convert.register(PhaseChange)
 def _(event: PhaseChange, links: Links) -> pb.WatchVideoResponse:  # noqa: ARG001
     return pb.WatchVideoResponse(
         event_id=str(event.position),
@@ -88,7 +88,7 @@ def _(event: PhaseChange, links: Links) -> pb.WatchVideoResponse:  # noqa: ARG00
     )
 
 
-@_convert.register
+@_convert.register(LiveEvent)
 def _(event: LiveEvent, links: Links) -> pb.WatchVideoResponse:  # noqa: ARG001
     response = pb.WatchVideoResponse(
         event_id=str(Position(event.rev, event.seq)),
@@ -116,7 +116,7 @@ def _(event: LiveEvent, links: Links) -> pb.WatchVideoResponse:  # noqa: ARG001
     return response
 
 
-@_convert.register
+@_convert.register(Ended)
 def _(event: Ended, links: Links) -> pb.WatchVideoResponse:
     job, response = event.job, _envelope_of(event.job)
     if job.status is Status.COMPLETED:
