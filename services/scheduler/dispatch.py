@@ -83,7 +83,7 @@ class Dispatcher:
         order = pb.ConnectWorkerResponse(load_model=pb.LoadModelOrder(model=decision.model))
         session = self._hub.find(decision.worker_id)
         if session is not None and session.send(order):
-            session.note_loading(decision.model, self._load_patience_s)
+            session.note_load_order(decision.model, self._load_patience_s)
             MODEL_LOADS.labels(decision.model).inc()
             logger.info("model ordered", extra={"worker_id": decision.worker_id, "model": decision.model})
 

@@ -8,6 +8,7 @@ import uuid
 
 from kinemesh.scheduler.v1 import scheduler_service_pb2 as pb
 from services.common.errors import Unavailable
+from services.scheduler.domain.workers import WorkerStatus
 
 
 class Session:
@@ -18,7 +19,9 @@ class Session:
         self.session_id = uuid.uuid4()
         self.drain_ordered = False
         """Whether the worker was told to drain."""
-        self._loading = ("", 0.0)
+        self._ordered_model = ""
+        self._load_deadline = 0.0
+        self._seen_loading = False
         self._orders: asyncio.Queue[pb.ConnectWorkerResponse | None] = asyncio.Queue()
         self._closed = False
 
@@ -37,14 +40,22 @@ class Session:
         """Waits for the next order; None once closed."""
         return await self._orders.get()
 
-    def note_loading(self, model: str, patience_s: float) -> None:
+    def note_load_order(self, model: str, patience_s: float) -> None:
         """Notes that the worker was ordered to load a model, and how long that may take."""
-        self._loading = (model, time.monotonic() + patience_s)
+        self._ordered_model, self._load_deadline = model, time.monotonic() + patience_s
+        self._seen_loading = False
+
+    def note_status(self, status: WorkerStatus) -> None:
+        """Notes what the worker says it does: a load that was seen to begin and to end is over, also when it failed."""
+        if self._seen_loading and status is not WorkerStatus.LOADING_MODEL:
+            self._ordered_model = ""
+        self._seen_loading = status is WorkerStatus.LOADING_MODEL
 
     def loading(self, loaded: str) -> str:
         """The model that was ordered and is neither loaded nor overdue; empty for none."""
-        model, deadline = self._loading
-        return model if model != loaded and time.monotonic() < deadline else ""
+        if self._ordered_model == loaded or time.monotonic() > self._load_deadline:
+            return ""
+        return self._ordered_model
 
 
 class Hub:

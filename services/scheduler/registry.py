@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import grpc
@@ -44,21 +45,28 @@ class Registry:
         self._hub.require_leader()
         registration = await _first(messages)
         session = self._hub.join(registration.state.worker_id)
-        listening: asyncio.Task[None] | None = None
         try:
             await self._register(session, registration)
             yield pb.ConnectWorkerResponse(registered=self._timing)
-            listening = asyncio.create_task(self._listen(session, messages))
             self._hub.wake()
-            while (order := await session.next_order()) is not None:
-                yield order
+            async with self._listening(session, messages):
+                while (order := await session.next_order()) is not None:
+                    yield order
+        finally:
+            self._hub.leave(session)
+            await asyncio.shield(self._leave(session))
+
+    @asynccontextmanager
+    async def _listening(self, session: Session, messages: AsyncIterator[WorkerMessage]) -> AsyncIterator[None]:
+        """Listens meanwhile; raises what the worker said wrong."""
+        listening = asyncio.create_task(self._listen(session, messages))
+        try:
+            yield
             if listening.done():
                 await listening
         finally:
-            if listening is not None:
-                listening.cancel()
-            self._hub.leave(session)
-            await asyncio.shield(self._leave(session))
+            listening.cancel()
+            await asyncio.wait({listening})
 
     async def _register(self, session: Session, registration: Register) -> None:
         async def work(connection: Connection) -> list[tuple[UUID, int]]:
@@ -83,6 +91,7 @@ class Registry:
             case Heartbeat():
                 if message.state.worker_id != session.worker_id:
                     raise InvalidArgument.of_field("heartbeat.state.worker_id", "is not the one that registered")
+                session.note_status(message.state.status)
                 if not await workers.heartbeat(self._pool, session.session_id, message):
                     session.close()
             case Finished():

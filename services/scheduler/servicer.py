@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -11,10 +11,19 @@ import grpc
 from kinemesh.scheduler.v1 import scheduler_service_pb2 as pb
 from kinemesh.scheduler.v1 import scheduler_service_pb2_grpc as pb_grpc
 from services.scheduler import convert
+from services.scheduler.domain.workers import WorkerMessage
 from services.scheduler.registry import Registry
 from services.scheduler.situation import Situations
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
+
+async def _messages(requests: AsyncIterator[pb.ConnectWorkerRequest]) -> AsyncGenerator[WorkerMessage, None]:
+    # grpc's iterator is a generator underneath, which complains unless it is closed.
+    source: Any = aiter(requests)
+    async with aclosing(source):
+        async for request in source:
+            yield convert.to_message(request)
 
 
 class SchedulerServicer(pb_grpc.SchedulerServiceServicer):
@@ -28,8 +37,10 @@ class SchedulerServicer(pb_grpc.SchedulerServiceServicer):
         self, request_iterator: AsyncIterator[pb.ConnectWorkerRequest], context: Context
     ) -> AsyncIterator[pb.ConnectWorkerResponse]:
         """Serves a worker's stream."""
-        messages = (convert.to_message(request) async for request in request_iterator)
-        async with aclosing(self._registry.attend(messages)) as orders:
+        async with (
+            aclosing(_messages(request_iterator)) as messages,
+            aclosing(self._registry.attend(messages)) as orders,
+        ):
             async for order in orders:
                 yield order
 

@@ -22,9 +22,10 @@ ON CONFLICT (request_id, epoch) DO UPDATE SET finished_at = NULL, outcome = NULL
     worker_id = excluded.worker_id
 RETURNING assigned_at
 """
+# A worker that was cut off tells afterwards what became of a job that counts as lost by then.
 _FINISH = """
 UPDATE assignments SET finished_at = clock_timestamp(), outcome = $4, duration_ms = $5
-WHERE request_id = $1 AND epoch = $2 AND worker_id = $3 AND finished_at IS NULL
+WHERE request_id = $1 AND epoch = $2 AND worker_id = $3 AND (finished_at IS NULL OR outcome = 'LOST')
 """
 _COUNT = """
 UPDATE gpu_workers SET
