@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC
-from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
 from google.api.httpbody_pb2 import HttpBody
@@ -27,7 +26,17 @@ _HEARTBEAT = ": still here\n\n"
 
 def watch_response(event: WatchEvent, links: Links) -> pb.WatchVideoResponse | None:
     """An event; None for a silence, of which a gRPC stream needs no sign."""
-    return _convert(event, links)
+    match event:
+        case Snapshot(job):
+            return _snapshot(job)
+        case PhaseChange():
+            return _phase_change(event)
+        case LiveEvent():
+            return _live(event)
+        case Ended(job):
+            return _ended(job, links)
+        case Silence():
+            return None
 
 
 def error_event(job: Job) -> pb.ErrorEvent:
@@ -43,7 +52,7 @@ def server_sent(event: WatchEvent, links: Links) -> HttpBody | None:
     """An event as text/event-stream; None for what the source's stream does not have."""
     if isinstance(event, Silence):
         return _text(_HEARTBEAT)
-    response = _convert(event, links)
+    response = watch_response(event, links)
     if response is None or (fields := _fields(response)) is None:
         return None
     name = response.WhichOneof("event")
@@ -54,15 +63,8 @@ def _text(text: str) -> HttpBody:
     return HttpBody(content_type="text/event-stream", data=text.encode())
 
 
-@singledispatch
-def _convert(event: Any, links: Links) -> pb.WatchVideoResponse | None:  # noqa: ARG001
-    """Silence."""
-    return None
-
-
-@_convert.register(Snapshot)
-def _(event: Snapshot, links: Links) -> pb.WatchVideoResponse:  # noqa: ARG001
-    job, response = event.job, _envelope_of(event.job)
+def _snapshot(job: Job) -> pb.WatchVideoResponse:
+    response = _envelope_of(job)
     response.progress.CopyFrom(
         pb.ProgressEvent(
             step=job.current_step,
@@ -77,8 +79,7 @@ def _(event: Snapshot, links: Links) -> pb.WatchVideoResponse:  # noqa: ARG001
     return response
 
 
-@_convert.register(PhaseChange)
-def _(event: PhaseChange, links: Links) -> pb.WatchVideoResponse:  # noqa: ARG001
+def _phase_change(event: PhaseChange) -> pb.WatchVideoResponse:
     return pb.WatchVideoResponse(
         event_id=str(event.position),
         timestamp=timestamp(event.occurred_at),
@@ -88,8 +89,7 @@ def _(event: PhaseChange, links: Links) -> pb.WatchVideoResponse:  # noqa: ARG00
     )
 
 
-@_convert.register(LiveEvent)
-def _(event: LiveEvent, links: Links) -> pb.WatchVideoResponse:  # noqa: ARG001
+def _live(event: LiveEvent) -> pb.WatchVideoResponse:
     response = pb.WatchVideoResponse(
         event_id=str(Position(event.rev, event.seq)),
         timestamp=timestamp(event.timestamp),
@@ -99,9 +99,6 @@ def _(event: LiveEvent, links: Links) -> pb.WatchVideoResponse:  # noqa: ARG001
     if event.checkpoint is not None:
         response.checkpoint_saved.CopyFrom(pb.CheckpointSavedEvent(**event.checkpoint.model_dump()))
         return response
-    worker = (
-        pb.WorkerInfo(worker_id=event.worker_id, gpu_utilization=event.gpu_utilization) if event.worker_id else None
-    )
     response.progress.CopyFrom(
         pb.ProgressEvent(
             step=event.step,
@@ -110,15 +107,14 @@ def _(event: LiveEvent, links: Links) -> pb.WatchVideoResponse:  # noqa: ARG001
             phase=event.status.phase,
             eta_seconds=event.eta_seconds,
             checkpoint_available=event.checkpoint_available,
-            worker=worker,
+            worker=_live_worker(event),
         )
     )
     return response
 
 
-@_convert.register(Ended)
-def _(event: Ended, links: Links) -> pb.WatchVideoResponse:
-    job, response = event.job, _envelope_of(event.job)
+def _ended(job: Job, links: Links) -> pb.WatchVideoResponse:
+    response = _envelope_of(job)
     if job.status is Status.COMPLETED:
         response.completed.CopyFrom(
             pb.CompletedEvent(
@@ -143,6 +139,12 @@ def _worker(job: Job) -> pb.WorkerInfo | None:
     if job.status not in WORKER_STATES or not job.lease_owner:
         return None
     return pb.WorkerInfo(worker_id=job.lease_owner, gpu_utilization=job.gpu_utilization or 0.0)
+
+
+def _live_worker(event: LiveEvent) -> pb.WorkerInfo | None:
+    if not event.worker_id:
+        return None
+    return pb.WorkerInfo(worker_id=event.worker_id, gpu_utilization=event.gpu_utilization)
 
 
 def _fields(response: pb.WatchVideoResponse) -> Mapping[str, Any] | None:
