@@ -18,6 +18,7 @@ from services.scheduler.domain.placement import Policy
 from services.scheduler.events import CONSUMER, EnqueueJob
 from services.scheduler.hub import Hub
 from services.scheduler.leader import Leadership
+from services.scheduler.lost import LostJobs
 from services.scheduler.reconcile import Reconciler
 from services.scheduler.registry import Registry
 from services.scheduler.scheduling import Scheduling, Timing
@@ -40,14 +41,15 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     registered = scheduler_service_pb2.WorkerRegistered(
         heartbeat_interval_seconds=settings.heartbeat_interval_s, lease_seconds=settings.worker_lease_s
     )
-    registry = Registry(pool, hub, jobs, registered)
+    lost_jobs = LostJobs(jobs)
+    registry = Registry(pool, hub, lost_jobs, registered)
     policy = Policy(settings.ageing_s, settings.preempt_below_fraction)
     situations = Situations(pool, hub, policy, settings.preempt_patience_s)
     scheduling = Scheduling(
         pool,
         hub,
         situations,
-        Dispatcher(pool, hub, jobs, registry, settings.load_patience_s),
+        Dispatcher(pool, hub, jobs, lost_jobs, settings.load_patience_s),
         Reconciler(pool, hub, jobs),
         Timing(settings.tick_s, settings.reconcile_interval_s, settings.worker_lease_s),
     )

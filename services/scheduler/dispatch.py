@@ -15,8 +15,8 @@ from services.common.rpc.client import error_from_rpc
 from services.scheduler import convert
 from services.scheduler.domain.placement import Assign, Decision, LoadModel, Preempt
 from services.scheduler.hub import Hub
+from services.scheduler.lost import LostJobs
 from services.scheduler.metrics import ASSIGNMENTS, MODEL_LOADS, PREEMPTIONS, WAIT_SECONDS
-from services.scheduler.registry import Registry
 from services.scheduler.store import assignments, queue
 
 _ASSIGN_WITHIN_S = 5.0
@@ -32,13 +32,13 @@ class Dispatcher:
         pool: Pool,
         hub: Hub,
         jobs: job_service_pb2_grpc.JobServiceAsyncStub,
-        registry: Registry,
+        lost_jobs: LostJobs,
         load_patience_s: float,
     ) -> None:
         self._pool = pool
         self._hub = hub
         self._jobs = jobs
-        self._registry = registry
+        self._lost_jobs = lost_jobs
         self._load_patience_s = load_patience_s
 
     async def carry_out(self, decision: Decision, decided_at: datetime) -> None:
@@ -63,7 +63,7 @@ class Dispatcher:
         assigned_at = await assignments.open_for(self._pool, job, epoch, decision.worker_id)
         session = self._hub.find(decision.worker_id)
         if session is None or not session.send(convert.to_assignment(response, assigned_at)):
-            await self._registry.give_back(job.request_id, epoch)
+            await self._lost_jobs.give_back(job.request_id, epoch)
             ASSIGNMENTS.labels(job.tier, "worker_lost").inc()
             return
         ASSIGNMENTS.labels(job.tier, "assigned").inc()

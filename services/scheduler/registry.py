@@ -8,14 +8,12 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-import grpc
-
-from kinemesh.orchestrator.v1 import job_service_pb2, job_service_pb2_grpc
 from kinemesh.scheduler.v1 import scheduler_service_pb2 as pb
 from services.common.errors import InvalidArgument, NotFound
 from services.common.postgres import Connection, Pool, transact
 from services.scheduler.domain.workers import Finished, Heartbeat, Register, WorkerMessage, WorkerState
 from services.scheduler.hub import Hub, Session
+from services.scheduler.lost import LostJobs
 from services.scheduler.metrics import FINISHED
 from services.scheduler.store import assignments, workers
 
@@ -27,12 +25,10 @@ logger = logging.getLogger(__name__)
 class Registry:
     """What is known of workers, and their streams' life."""
 
-    def __init__(
-        self, pool: Pool, hub: Hub, jobs: job_service_pb2_grpc.JobServiceAsyncStub, timing: pb.WorkerRegistered
-    ) -> None:
+    def __init__(self, pool: Pool, hub: Hub, lost_jobs: LostJobs, timing: pb.WorkerRegistered) -> None:
         self._pool = pool
         self._hub = hub
-        self._jobs = jobs
+        self._lost_jobs = lost_jobs
         self._timing = timing
 
     async def attend(self, messages: AsyncIterator[WorkerMessage]) -> AsyncGenerator[pb.ConnectWorkerResponse, None]:
@@ -74,7 +70,7 @@ class Registry:
             return await assignments.lose(connection, session.worker_id, registration.resumed)
 
         for request_id, epoch in await transact(self._pool, work):
-            await self.give_back(request_id, epoch)
+            await self._lost_jobs.give_back(request_id, epoch)
         logger.info("worker connected", extra={"worker_id": session.worker_id})
 
     async def _listen(self, session: Session, messages: AsyncIterator[WorkerMessage]) -> None:
@@ -103,17 +99,6 @@ class Registry:
     async def _leave(self, session: Session) -> None:
         await workers.leave(self._pool, session.worker_id, session.session_id)
         logger.info("worker disconnected", extra={"worker_id": session.worker_id})
-
-    async def give_back(self, request_id: UUID, epoch: int) -> None:
-        """Puts a job whose worker is lost back into the queue at once; else its lease would have to run out first."""
-        request = job_service_pb2.RequeueJobRequest(
-            request_id=str(request_id), epoch=epoch, reason=job_service_pb2.REQUEUE_REASON_WORKER_LOST
-        )
-        try:
-            await self._jobs.RequeueJob(request)
-        except grpc.aio.AioRpcError as exc:
-            fields = {"request_id": str(request_id), "epoch": epoch, "error": exc.code().name}
-            logger.info("job of a lost worker not given back", extra=fields)
 
     async def drain(self, worker_id: str) -> WorkerState:
         """Lets a worker take no more jobs; the leader's next round tells it.

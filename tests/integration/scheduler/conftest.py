@@ -60,7 +60,7 @@ def settings(postgres_dsn: str, nats: Nats, jobs: tuple[FakeJobs, str]) -> Setti
             "orchestrator_address": jobs[1],
             "tick_s": 0.1,
             "reconcile_interval_s": 0.3,
-            "worker_lease_s": 1.5,
+            "worker_lease_s": 60,
             "leader_check_s": 0.2,
             "leader_silence_s": 2,
             "shutdown_grace_s": 0.5,

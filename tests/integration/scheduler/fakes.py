@@ -58,6 +58,10 @@ class FakeJobs(job_service_pb2_grpc.JobServiceServicer):
         self.assigned.append((request.request_id, request.worker_id))
         return job_service_pb2.AssignJobResponse(job=job, checkpoint=self.checkpoints.get(request.request_id))
 
+    async def GetJob(self, request: job_service_pb2.GetJobRequest, context: Any) -> job_service_pb2.GetJobResponse:
+        """Whatever state it is in."""
+        return job_service_pb2.GetJobResponse(job=self.jobs[request.request_id])
+
     async def RequeueJob(
         self, request: job_service_pb2.RequeueJobRequest, context: Any
     ) -> job_service_pb2.RequeueJobResponse:

@@ -43,7 +43,8 @@ async def _ready(scheduler: Scheduler, worker_id: str = "w1") -> AsyncIterator[F
 
     await eventually(leads)
     async with connected(scheduler.address, worker_id) as worker:
-        await worker.register()
+        terms = await worker.register()
+        assert (terms.heartbeat_interval_seconds, terms.lease_seconds) == (5, 60)
         yield worker
 
 
@@ -68,9 +69,8 @@ async def _announce(jetstream: JetStream, job: job_service_pb2.Job) -> None:
 
 
 async def test_a_worker_registers_reports_and_leaves(scheduler: Scheduler, database: Database) -> None:
-    async with connected(scheduler.address, "w1") as probe:
-        await eventually(lambda: _registers(probe))
-        await probe.beat(worker_pb2.WORKER_STATUS_LOADING_MODEL)
+    async with _ready(scheduler) as worker_stream:
+        await worker_stream.beat(worker_pb2.WORKER_STATUS_LOADING_MODEL)
 
         async def loading() -> bool:
             return await _status(scheduler) == worker_pb2.WORKER_STATUS_LOADING_MODEL
@@ -84,17 +84,12 @@ async def test_a_worker_registers_reports_and_leaves(scheduler: Scheduler, datab
     async def offline() -> bool:
         return await _status(scheduler) == worker_pb2.WORKER_STATUS_OFFLINE
 
-    await eventually(offline, timeout_s=1.4)
+    await eventually(offline)
 
 
-async def _registers(worker: FakeWorker) -> bool:
-    answer = await worker.register()
-    assert answer.lease_seconds == 1.5
-    return True
-
-
-async def test_a_silent_worker_is_offline_and_its_stream_ends(scheduler: Scheduler) -> None:
+async def test_a_silent_worker_is_offline_and_its_stream_ends(scheduler: Scheduler, database: Database) -> None:
     async with _ready(scheduler) as worker:
+        await database.execute("UPDATE gpu_workers SET last_heartbeat = last_heartbeat - interval '61 s'")
         with pytest.raises(EOFError):
             await worker.order()
         assert await _status(scheduler) == worker_pb2.WORKER_STATUS_OFFLINE
@@ -234,6 +229,22 @@ async def test_a_worker_that_comes_back_without_its_job_loses_it_at_once(schedul
     assert again.job.epoch > first.job.epoch
 
 
+async def test_a_job_that_moved_on_is_not_given_back(scheduler: Scheduler, jobs: Jobs, database: Database) -> None:
+    async with _ready(scheduler) as worker:
+        job = jobs[0].add()
+        assignment = await worker.assignment()
+    job.request.status = video_pb2.VIDEO_STATUS_SAFETY_CHECKING
+    async with _ready(scheduler) as worker:
+        assert await database.fetchval("SELECT outcome FROM assignments") == "LOST"
+        await worker.finish(assignment, pb.ASSIGNMENT_OUTCOME_DONE)
+
+        async def told_afterwards() -> bool:
+            return bool(await database.fetchval("SELECT outcome = 'DONE' FROM assignments"))
+
+        await eventually(told_afterwards)
+    assert jobs[0].requeued == []
+
+
 async def test_a_worker_that_comes_back_with_its_job_keeps_it(
     scheduler: Scheduler, jobs: Jobs, database: Database
 ) -> None:
@@ -262,14 +273,13 @@ async def test_the_first_message_must_register(scheduler: Scheduler) -> None:
 
 
 async def test_the_days_counters_begin_at_zero(scheduler: Scheduler, database: Database) -> None:
-    async with _ready(scheduler) as worker:
+    async with _ready(scheduler):
         await database.execute("UPDATE gpu_workers SET jobs_completed_today = 5, counters_day = counters_day - 1")
 
         async def zero() -> bool:
             return bool(await database.fetchval("SELECT jobs_completed_today = 0 FROM gpu_workers"))
 
-        await eventually(zero, timeout_s=1.4)
-        await worker.beat(worker_pb2.WORKER_STATUS_READY)
+        await eventually(zero)
 
 
 async def test_a_standby_answers_reads_refuses_workers_and_takes_over(replica: Replica, jobs: Jobs) -> None:
