@@ -91,7 +91,7 @@ class SchedulerSession:
 
     async def _listen(self, stream: Stream) -> None:
         """Hands on orders until the scheduler ends the stream."""
-        async for order in stream:
+        while isinstance(order := await stream.read(), scheduler_service_pb2.ConnectWorkerResponse):
             self._agent.obey(order)
 
     async def _beat(self, stream: Stream, interval_s: float, listening: asyncio.Task[None]) -> None:

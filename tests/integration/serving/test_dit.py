@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def directory(inference: Inference, request: pytest.FixtureRequest) -> Path:
-    path = inference.scratch / request.node.name
+    path = inference.scratch / str(request.node.name)
     path.mkdir()
     return path
 
