@@ -34,7 +34,7 @@ def given(words: int = 7) -> AudioConditions:
 
 
 def latent() -> torch.Tensor:
-    return torch.randn(1, LATENTS, 32, generator=torch.Generator().manual_seed(2))
+    return torch.randn(1, LATENTS, 64, generator=torch.Generator().manual_seed(2))
 
 
 @torch.inference_mode()

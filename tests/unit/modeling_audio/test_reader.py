@@ -57,7 +57,7 @@ def test_tokens_are_cut_or_held_to_the_length_asked_for(tokens: int) -> None:
 
 def test_the_loss_falls_on_one_batch() -> None:
     torch.manual_seed(0)
-    reader, batch = PictureReader(ReaderConfig()), example(0)
+    reader, batch = PictureReader(ReaderConfig()), example(0, None)
     optimiser = torch.optim.Adam(reader.parameters(), 3e-3)
     losses = []
     for _ in range(8):

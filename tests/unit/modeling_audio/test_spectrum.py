@@ -72,7 +72,7 @@ def test_features_are_the_picture_in_another_order() -> None:
 def test_principal_components_already_make_an_autoencoder() -> None:
     sounds = torch.stack([torch.from_numpy(sample_clip(seed).sound()) for seed in range(12)])
     features = to_features(analyse(sounds))
-    codec = AudioAutoencoder(AudioAutoencoderConfig(channels=32))
+    codec = AudioAutoencoder(AudioAutoencoderConfig(channels=64))
     codec.initialise(features.flatten(0, 1))
     latents = codec.encoder(features)
     assert latents.std().item() == pytest.approx(1, abs=0.05)

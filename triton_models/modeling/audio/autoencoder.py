@@ -29,7 +29,7 @@ _STEREO_WEIGHT = 4.0
 class AudioAutoencoderConfig:
     """Sizes of the audio VAE."""
 
-    channels: int = 32
+    channels: int = 64
     width: int = 160
     posterior_std: float = 0.1
     """Noise on the (unit-variance) latents during training."""

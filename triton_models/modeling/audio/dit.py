@@ -33,7 +33,7 @@ _MODULATIONS = 9
 class AudioDiTConfig:
     """Size of an audio transformer; `width` divides by `heads`."""
 
-    channels: int = 32
+    channels: int = 64
     width: int = 96
     depth: int = 4
     heads: int = 4

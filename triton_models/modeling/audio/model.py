@@ -203,11 +203,15 @@ def load_audio_model(directory: Path) -> AudioModel:
     config = AudioConfig.from_json(settings.decode())
     networks = AudioNetworks(config)
     networks.load_state_dict(load(weights))
+    networks.eval().requires_grad_(requires_grad=False)
+    return AudioModel(config, networks, load_video_vae(directory), hashlib.sha256(settings + weights).hexdigest())
+
+
+def load_video_vae(directory: Path) -> VideoVAE:
+    """The video autoencoder of a model directory; errors as `load_audio_model`."""
     vae = VideoVAE(load_config(directory).vae)
     vae.load_state_dict(load((directory / VAE_FILE).read_bytes()))
-    for network in (networks, vae):
-        network.eval().requires_grad_(requires_grad=False)
-    return AudioModel(config, networks, vae, hashlib.sha256(settings + weights).hexdigest())
+    return vae.eval().requires_grad_(requires_grad=False)
 
 
 def save_audio_model(config: AudioConfig, networks: AudioNetworks, directory: Path) -> None:

@@ -16,6 +16,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 SAMPLE_RATE = 24_000
 HOP = 240
@@ -30,6 +31,8 @@ STEREO_BANDS = len(_STEREO_EDGES_HZ) - 1
 
 _FLOOR = 1e-4
 """Magnitude (a full-scale sine is 1) below which the logarithm flattens: -80 dB."""
+_FLAT = 0.3
+"""Nepers by which a point may stand out of its surroundings and still be noise."""
 _LEVEL_RANGE = 2.0
 """Level differences are clipped to this many nepers (17 dB)."""
 
@@ -54,7 +57,7 @@ def latent_frames(samples: int) -> int:
 def analyse(stereo_B2N: Tensor) -> SoundPicture:
     """Spectrogram and stereo cues of float waveforms in -1..1, padded with silence to whole latent frames."""
     frames = latent_frames(stereo_B2N.shape[-1]) * FRAMES_PER_LATENT
-    padded = torch.nn.functional.pad(stereo_B2N, (0, frames * HOP - stereo_B2N.shape[-1]))
+    padded = functional.pad(stereo_B2N, (0, frames * HOP - stereo_B2N.shape[-1]))
     left, right = _stft(padded[:, 0])[..., :frames], _stft(padded[:, 1])[..., :frames]
     power_BKF = (left.abs() ** 2 + right.abs() ** 2) / 2
     log_mel = torch.log(torch.sqrt(_mel_matrix() @ power_BKF) + _FLOOR)
@@ -65,18 +68,38 @@ def synthesise(picture: SoundPicture, samples: int, seed: int, iterations: int =
     """Stereo waveform [B, 2, samples] float32 with the given picture; the same seed gives the same bits."""
     mel_power = torch.clamp(picture.log_mel_BMF.exp() - _FLOOR, min=0) ** 2
     magnitude_BKF = torch.sqrt(torch.clamp(_mel_inverse() @ mel_power, min=0))
-    magnitude_BKF = torch.cat([magnitude_BKF, magnitude_BKF[..., -1:]], dim=-1)
-    generator = torch.Generator().manual_seed(seed)
-    carrier = griffin_lim(magnitude_BKF, generator, iterations)
+    grain_BKF = _white_noise(magnitude_BKF.shape, seed)
+    grainy_BKF = magnitude_BKF * grain_BKF.abs() ** (_mel_inverse() @ noisiness(picture.log_mel_BMF))
+    carrier = griffin_lim(_held(grainy_BKF), _held(grain_BKF).angle(), iterations)
     left, right = _place(carrier, carrier * _twist(), picture)
     stereo = torch.stack([_istft(left), _istft(right)], dim=1)[..., :samples]
     return stereo.clamp(-1, 1)
 
 
-def griffin_lim(magnitude_BKF: Tensor, generator: torch.Generator, iterations: int) -> Tensor:
-    """A complex spectrogram with nearly the given magnitudes that some waveform really has."""
-    phase = 2 * torch.pi * torch.rand(magnitude_BKF.shape, generator=generator)
-    current = torch.polar(magnitude_BKF, phase)
+def noisiness(log_mel_BMF: Tensor) -> Tensor:
+    """[B, M, F] 1 where the spectrogram is flat around a point, as noise is, down to 0 at tones and hits.
+
+    A mel band averages away the random grain of noise, and Griffin-Lim would give it back as an unnaturally even sound;
+    so noise gets new grain, and what stands out of its surroundings does not.
+    """
+    around = functional.avg_pool2d(log_mel_BMF[:, None], (5, 9), stride=1, padding=(2, 4), count_include_pad=False)[
+        :, 0
+    ]
+    relief = ((log_mel_BMF - around).abs() - _FLAT).clamp(min=0)
+    return torch.exp(-((relief / _FLAT) ** 2))
+
+
+def _white_noise(shape: torch.Size, seed: int) -> Tensor:
+    """[B, K, F] the spectrogram of white noise at a mean power of one."""
+    batch, _, frames = shape
+    noise = torch.randn(batch, frames * HOP, generator=torch.Generator().manual_seed(seed))
+    spectrum = _stft(noise)[..., :frames]
+    return spectrum / spectrum.abs().square().mean().sqrt()
+
+
+def griffin_lim(magnitude_BKF: Tensor, phase_BKF: Tensor, iterations: int) -> Tensor:
+    """A complex spectrogram with nearly the given magnitudes that some waveform really has, from a first phase."""
+    current = torch.polar(magnitude_BKF, phase_BKF)
     previous = torch.zeros_like(current)
     for _ in range(iterations):
         consistent = _stft(_istft(current))
@@ -101,7 +124,7 @@ def _stereo_cues(left_BKF: Tensor, right_BKF: Tensor) -> tuple[Tensor, Tensor]:
     bands_SK = _stereo_matrix()
 
     def pooled(values_BKF: Tensor) -> Tensor:
-        return torch.nn.functional.avg_pool1d(bands_SK @ values_BKF, FRAMES_PER_LATENT)
+        return functional.avg_pool1d(bands_SK @ values_BKF, FRAMES_PER_LATENT)
 
     left, right = pooled(left_BKF.abs() ** 2) + 1e-10, pooled(right_BKF.abs() ** 2) + 1e-10
     cross = pooled((left_BKF * right_BKF.conj()).real)
@@ -109,10 +132,15 @@ def _stereo_cues(left_BKF: Tensor, right_BKF: Tensor) -> tuple[Tensor, Tensor]:
     return level, (cross / torch.sqrt(left * right)).clamp(-1, 1)
 
 
+def _held(frames_BKF: Tensor) -> Tensor:
+    """One frame more, the last again: the inverse transform needs a frame at both ends of the waveform."""
+    return torch.cat([frames_BKF, frames_BKF[..., -1:]], dim=-1)
+
+
 def _spread(cues_BSL: Tensor, frames: int) -> Tensor:
     """Stereo cues of bands and latent frames to every bin and spectrogram frame."""
     per_frame = cues_BSL.repeat_interleave(FRAMES_PER_LATENT, dim=-1)
-    per_frame = torch.cat([per_frame, per_frame[..., -1:]], dim=-1)[..., :frames]
+    per_frame = _held(per_frame)[..., :frames]
     return (_stereo_matrix() > 0).float().T @ per_frame
 
 

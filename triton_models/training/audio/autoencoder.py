@@ -35,7 +35,7 @@ def main() -> None:
         batch = features[torch.randint(len(features), (_BATCH,), generator=generator)]
         latents = network.encoder(batch)
         noisy = latents + network.config.posterior_std * torch.randn(latents.shape, generator=generator)
-        return (network.features(noisy) - batch).abs().mean()
+        return (network.features(noisy) - batch).square().mean()
 
     fit(network, loss_at, LoopSettings(
         steps=given.steps, learning_rate=given.learning_rate, file=given.run / AUTOENCODER_FILE,

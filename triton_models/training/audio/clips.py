@@ -9,12 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from triton_models.modeling.audio.cues import AMBIENCES, AudioFlags, CueKind, condition_vector, parse_audio_cues
-from triton_models.modeling.audio.reader import pool_frames
+from triton_models.modeling.audio.reader import pool_frames, pool_latents
 from triton_models.modeling.audio.tracks import Hit, SoundTracks, relative_size
+from triton_models.modeling.reference import ReferenceConfig
+from triton_models.modeling.shapes import VideoShape
+from triton_models.modeling.vae import VideoVAE
 from triton_models.training.world.grammar import caption, sample_actor, sample_scene
 from triton_models.training.world.motion import Frame, events
 from triton_models.training.world.render import render
@@ -22,8 +26,8 @@ from triton_models.training.world.scene import Scene, SceneEvents
 from triton_models.training.world.sound import scene_sound
 
 CLIP_S = 5.0
-SIZES = ((56, 32), (32, 56), (40, 40), (48, 36))
-"""Half the native (width, height) of each aspect: all that the reader's 24 x 24 grid can see."""
+SIZES = tuple(ReferenceConfig().sizes.values())
+"""The video model's native (width, height) of each aspect ratio."""
 
 _BOUNCE_SHARE = 0.35
 _FREE_AMBIENCE_SHARE = 0.3
@@ -50,9 +54,18 @@ class Clip:
         """Stereo [2, N] at the world's rate."""
         return scene_sound(self.events, self.flags, self.seed)
 
-    def frames(self, fps: float, frames: int) -> Tensor:
-        """Float [frames, 3, 24, 24] in 0..1, as the reader sees it."""
-        return pool_frames(render(self.scene, frames, fps, *self.size))
+    def frames(self, fps: float, frames: int, vae: VideoVAE | None = None) -> Tensor:
+        """Float [frames, 3, 24, 24] in 0..1 as the reader sees it; with a `vae`, through its latents."""
+        if vae is None:
+            return pool_frames(render(self.scene, frames, fps, *self.size))
+        return pool_latents(vae, self.latents(vae, fps, frames))[:frames]
+
+    def latents(self, vae: VideoVAE, fps: float, frames: int) -> Tensor:
+        """The picture as latents [f, h, w, 16] of at least so many frames."""
+        whole = VideoShape(frames, self.size[1], self.size[0]).padded()
+        pixels = torch.from_numpy(render(self.scene, whole.frames, fps, *self.size)).permute(3, 0, 1, 2)
+        latents: Tensor = vae.encode(pixels[None].float() / 127.5 - 1)[0]
+        return latents
 
     def tracks(self) -> SoundTracks:
         """What the picture says about the sound, exactly."""

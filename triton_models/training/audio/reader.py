@@ -1,22 +1,27 @@
 """Trains the picture reader: `python -m triton_models.training.audio.reader`. Clips are rendered as they are needed.
 
-What a small video model draws is softer and less steady than a rendering, so frames are blurred, shaken in brightness
-and given noise.
+Most go through the latents of the video autoencoder, which blur motion within four frames: the reader learns
+to see through that. What a small video model draws is also softer and less steady than a rendering, so frames are
+blurred, shaken in brightness and given noise.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
+from triton_models.modeling.audio.model import load_video_vae
 from triton_models.modeling.audio.reader import PictureReader, ReaderConfig
 from triton_models.modeling.audio.tracks import CHANNELS, TRACK_RATE_HZ, SoundTracks, bumps
+from triton_models.modeling.reference import VAE_FILE
+from triton_models.modeling.vae import VideoVAE
 from triton_models.training.audio.clips import CLIP_S, Clip, sample_clip
-from triton_models.training.audio.loop import LoopSettings, begin, fit, stage_parser
+from triton_models.training.audio.loop import REFERENCE, LoopSettings, begin, fit, stage_parser
 
 READER_FILE = "reader.pt"
 
@@ -24,6 +29,7 @@ _BATCH = 8
 _FRAME_RATES = (8.0, 12.0, 12.0, 16.0, 24.0)
 _FIRST_SEED = 1_000_000
 """Far from the seeds of `prepare`, so that evaluation on those is on unseen clips."""
+_CODED_SHARE = 0.75
 _HIT_WEIGHT = 6.0
 
 
@@ -36,13 +42,15 @@ class Example:
     fps: float
 
 
-def example(step: int) -> Example:
-    """The batch of a step."""
+def example(step: int, vae: VideoVAE | None) -> Example:
+    """The batch of a step; most clips pass through the latents of `vae` if there is one."""
     rng = np.random.default_rng((step, 4))
     fps = float(rng.choice(_FRAME_RATES))
     count = round(CLIP_S * fps)
     clips = [sample_clip(_FIRST_SEED + step * _BATCH + index) for index in range(_BATCH)]
-    frames = torch.stack([worn(clip.frames(fps, count), rng) for clip in clips])
+    coded = rng.random(_BATCH) < _CODED_SHARE
+    pictures = [clip.frames(fps, count, vae if through else None) for clip, through in zip(clips, coded, strict=True)]
+    frames = torch.stack([worn(picture, rng) for picture in pictures])
     return Example(frames, torch.stack([_target(clip) for clip in clips]), fps)
 
 
@@ -75,12 +83,15 @@ def _target(clip: Clip) -> Tensor:
 
 def main() -> None:
     """Runs the stage."""
-    given = begin(stage_parser(__doc__ or "", steps=1500, learning_rate=2e-3))
+    parser = stage_parser(__doc__ or "", steps=1400, learning_rate=2e-3)
+    parser.add_argument("--weights", type=Path, default=REFERENCE, help="folder with the video autoencoder")
+    given = begin(parser)
+    vae = load_video_vae(given.weights) if (given.weights / VAE_FILE).exists() else None
     network = PictureReader(ReaderConfig())
     network.find.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.5 times as fast on CPUs
 
     def loss_at(step: int) -> Tensor:
-        batch = example(step)
+        batch = example(step, vae)
         return reader_loss(network(batch.frames_BFCP, batch.fps), batch.target_BCT)
 
     fit(network, loss_at, LoopSettings(
