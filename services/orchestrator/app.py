@@ -102,7 +102,7 @@ class _Composition:
     def _run_background(self, billing: BillingClient) -> None:
         settings, runtime = self._settings, self._runtime
         runtime.background("outbox", self._relay.run)
-        runtime.background("fan-out", partial(self._hub.run, self._jetstream.client, runtime.stopping))
+        runtime.background("fan-out", partial(self._hub.run, self._jetstream.client), stop=self._hub.stop)
         rounds = {
             "reaper": (settings.reap_interval_s, Reaper(self._engine, self._policy).run_once),
             "sweeper": (

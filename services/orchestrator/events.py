@@ -111,7 +111,7 @@ def queued(job: Job) -> bytes:
             num_steps=job.num_inference_steps,
             enable_audio=job.enable_audio,
         ),
-        enqueued_at=job.updated_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        enqueued_at=job.available_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
     return _json(message, defaults=True)
 

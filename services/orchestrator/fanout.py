@@ -108,12 +108,17 @@ class Hub:
 
     def __init__(self) -> None:
         self._watchers: defaultdict[str, set[Watcher]] = defaultdict(set)
+        self._stopped = asyncio.Event()
 
-    async def run(self, client: Client, stopping: asyncio.Event) -> None:
-        """Subscribes once for all; when the service stops, ends all streams so that they go to another process."""
+    def stop(self) -> None:
+        """Ends all streams, so that their clients go to another process."""
+        self._stopped.set()
+
+    async def run(self, client: Client) -> None:
+        """Subscribes once for all, until stopped."""
         subscription = await client.subscribe(f"{PROGRESS_PREFIX}*", cb=self._receive)
         try:
-            await stopping.wait()
+            await self._stopped.wait()
         finally:
             for watcher in [watcher for watchers in self._watchers.values() for watcher in watchers]:
                 watcher.end(Unavailable("DEPENDENCY_UNAVAILABLE", "the service restarts; resume after the last event"))

@@ -108,7 +108,8 @@ def retry(job: Job, cause: str, policy: AttemptPolicy, error: tuple[str, str]) -
     if policy.exhausted_by(stalled, attempts):
         return fail(job, cause, *error).with_fields(**counted)
     change = give_back(job, cause).with_fields(**counted)
-    return replace(change, delay_s=float(2 ** min(stalled, 5) - 1))
+    # Stages must not spin on a job that fails at once; a queued job waits for its worker anyway.
+    return change if change.to is Status.QUEUED else replace(change, delay_s=float(2 ** min(stalled, 5) - 1))
 
 
 def fail(job: Job, cause: str, code: str, message: str) -> Change:

@@ -89,6 +89,8 @@ class Job:
     stalled_attempts: int
     lease_owner: str | None
     lease_expires_at: datetime | None
+    available_at: datetime
+    """When the job began to wait for whoever takes it next."""
     deadline: datetime
     artifacts: dict[str, Any]
     """JobArtifacts in JSON with proto field names."""
