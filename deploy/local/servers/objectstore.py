@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,9 +26,10 @@ INTERNAL_LISTENERS = (
     "filer.port",
     "filer.port.grpc",
     "s3.port.grpc",
-    "admin.port",
     "admin.port.grpc",
 )
+ADMIN_PORT_OFFSET = 10_000
+"""How far the admin's HTTP port is below its gRPC port: its own worker takes that for granted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,36 +54,40 @@ class ObjectStore:
 
     def program(self) -> Program:
         """The server process."""
-        sockets = Path(tempfile.gettempdir()) / f"kinemesh-objectstore-{self.port}"
         return Program(
             name="objectstore",
             argv=(str(script("weed")), "-logtostderr=true", "mini", *self._flags()),
-            env={
-                "AWS_ACCESS_KEY_ID": self.access_key,
-                "AWS_SECRET_ACCESS_KEY": self.secret_key,
-                # It leaves Unix sockets in the temporary folder: give it its own. A Unix socket's path must be short.
-                "TMPDIR": str(sockets),
-            },
+            env={"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key},
             log=self.log,
-            prepare=partial(_prepare, self.directory, sockets),
-            cleanup=partial(shutil.rmtree, sockets, ignore_errors=True),
+            prepare=partial(self.directory.mkdir, parents=True, exist_ok=True),
+            cleanup=self._remove_sockets,
             probe=self._probe,
         )
 
     def _flags(self) -> list[str]:
         ports = {"s3.port": self.port, **dict(zip(INTERNAL_LISTENERS, self.internal_ports, strict=True))}
+        ports["admin.port"] = ports["admin.port.grpc"] - ADMIN_PORT_OFFSET
         return [
             f"-dir={self.directory.resolve()}",
             f"-ip={LOOPBACK}",
             f"-ip.bind={LOOPBACK}",
             *(f"-{name}={port}" for name, port in ports.items()),
             "-master.telemetry=false",
+            # A resumed master is leader a moment later than a fresh one, and a volume server that comes in between
+            # waits five seconds before it reports again. All it would resume is known from the volumes anyway.
+            "-master.resumeState=false",
             "-admin.ui=false",
             "-webdav=false",
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             f"-bucket={READY_BUCKET}",
         ]
+
+    def _remove_sockets(self) -> None:
+        """Remove the Unix sockets it leaves in the temporary folder, whose names end in the port."""
+        for port in (self.port, *self.internal_ports):
+            for path in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
+                path.unlink(missing_ok=True)
 
     async def _probe(self) -> None:
         await asyncio.to_thread(self._write)
@@ -102,9 +106,3 @@ class ObjectStore:
             client.put_object(Bucket=READY_BUCKET, Key="ready", Body=b"ready")
         finally:
             client.close()
-
-
-def _prepare(directory: Path, sockets: Path) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(sockets, ignore_errors=True)
-    sockets.mkdir(mode=0o700)

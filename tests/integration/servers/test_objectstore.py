@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ async def test_objects_survive_a_kill(tmp_path: Path) -> None:
         answer = await asyncio.to_thread(s3.get_object, Bucket="kept", Key="a/b")
         assert await asyncio.to_thread(answer["Body"].read) == b"x" * 100_000
     s3.close()
+    assert not list(Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{server.internal_ports[0]}.sock"))
 
 
 async def test_a_wrong_key_is_refused_and_a_signed_url_is_enough(objectstore: ObjectStore, bucket_prefix: str) -> None:
