@@ -107,7 +107,8 @@ def _shown(name: str) -> str:
 
 def _unknown(value: dict[str, Any], descriptor: Any, prefix: str) -> Iterator[str]:
     for name, inner in value.items():
-        field = descriptor.fields_by_name.get(name)
+        # Names that are not UTF-8 make the descriptor's look-up fail.
+        field = descriptor.fields_by_name.get(name) if name.isascii() else None
         if field is None:
             yield prefix + _shown(name)
         elif field.message_type is not None and isinstance(inner, dict):

@@ -174,10 +174,11 @@ def _seed(findings: _Findings, request: Request) -> int | None:
 
 def _model_and_tier(findings: _Findings, request: Request, catalogue: Catalogue) -> tuple[ModelName, TierName]:
     """`model` is a tier of the default model, or a model, whose tier is then in `tier`."""
-    named, tier = request.model.upper() or "STANDARD", request.tier.upper()
+    tier = request.tier.upper()
     if tier and tier not in TIERS:
         findings.add("tier", "must be one of realtime, standard, cinema")
         tier = ""
+    named = request.model.upper() or tier or "STANDARD"
     if named in TIERS:
         if tier and tier != named:
             findings.add("tier", "contradicts the tier given as model")

@@ -16,7 +16,7 @@ from services.orchestrator.fanout import Hub, Watcher
 from services.orchestrator.store import history
 from services.orchestrator.usecases.reading import Videos, parse_id, video_not_found
 
-_EVENT_ID = re.compile(r"(\d{1,18})-(\d{1,18})")
+_EVENT_ID = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 
 
 class Position(NamedTuple):

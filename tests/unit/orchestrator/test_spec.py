@@ -1,0 +1,172 @@
+"""What may be asked for."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kinemesh.video.v1 import video_service_pb2 as pb
+from services.common.errors import InvalidArgument
+from services.orchestrator.domain.spec import VideoSpec, read_spec
+from tests.unit.orchestrator.builders import catalogue
+
+CATALOGUE = catalogue()
+SECRET = f"whsec_{base64.b64encode(b's' * 24).decode()}"
+
+
+def read(**fields: Any) -> VideoSpec:
+    return read_spec(pb.CreateVideoRequest(**{"prompt": "a lake", **fields}), CATALOGUE)
+
+
+def refused(**fields: Any) -> InvalidArgument:
+    with pytest.raises(InvalidArgument) as caught:
+        read(**fields)
+    return caught.value
+
+
+def test_defaults_are_the_source_s_and_the_catalogue_s() -> None:
+    spec = read()
+    assert (spec.resolution, spec.aspect_ratio, spec.fps, spec.tier) == ("1080P", "16:9", 24, "STANDARD")
+    assert (spec.model, spec.steps, spec.priority, spec.seed) == ("REFERENCE", 50, 100, None)
+    assert spec.duration_seconds == 5
+    assert spec.audio_config == {}
+
+
+def test_every_wrong_field_is_named_at_once() -> None:
+    error = refused(prompt=" ", duration_seconds=4.99, fps=25, resolution="2k", aspect_ratio="2:1", seed=-1,
+                    priority=-1,                    num_inference_steps=3, guidance_scale=float("nan"))  # fmt: skip
+    assert {violation.field for violation in error.violations} == {
+        "prompt", "duration_seconds", "fps", "resolution", "aspect_ratio", "seed", "priority", "num_inference_steps",
+        "guidance_scale",
+    }  # fmt: skip
+    assert error.reason == "INVALID_FIELD"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"duration_seconds": 5.0}, {"duration_seconds": 60.0}, {"num_inference_steps": 4},
+        {"num_inference_steps": 100}, {"guidance_scale": 1.0}, {"guidance_scale": 20.0}, {"seed": 2**63 - 1},
+        {"seed": 0}, {"priority": 0}, {"priority": 1000}, {"resolution": "4k"}, {"resolution": "480P"}, {"fps": 60},
+    ],
+)  # fmt: skip
+def test_bounds_are_inclusive(fields: dict[str, Any]) -> None:
+    assert read(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"duration_seconds": 0.0}, {"duration_seconds": 60.01}, {"duration_seconds": float("inf")}, {"fps": 0},
+     {"guidance_scale": 0.99}, {"guidance_scale": 20.01}, {"num_inference_steps": 101}, {"priority": 1001}],
+)  # fmt: skip
+def test_beyond_them_is_refused(fields: dict[str, Any]) -> None:
+    assert [violation.field for violation in refused(**fields).violations] == list(fields)
+
+
+def test_prompts_are_counted_in_code_points_after_nfc() -> None:
+    assert len(read(prompt="e\u0301" * 2000).prompt) == 2000
+    assert read(prompt="👩‍👩‍👧‍👦" * 285)
+    assert refused(prompt="é" * 2001).violations[0].field == "prompt"
+
+
+def test_twins_in_other_normal_forms_are_the_same_request() -> None:
+    assert read(prompt="caf\u00e9").fingerprint() == read(prompt="cafe\u0301").fingerprint()
+
+
+def test_defaults_spelled_out_are_the_same_request_and_changes_are_not() -> None:
+    assert read().fingerprint() == read(fps=24, model="standard", resolution="1080p").fingerprint()
+    others = [read(fps=30), read(seed=1), read(prompt="a sea"), read(webhook_url="https://a.example/")]
+    assert len({spec.fingerprint() for spec in (read(), *others)}) == 5
+
+
+def test_nul_is_refused() -> None:
+    assert refused(prompt="a\0b").violations[0].field == "prompt"
+
+
+@pytest.mark.parametrize(
+    ("fields", "model", "tier"),
+    [
+        ({"model": "realtime"}, "REFERENCE", "REALTIME"),
+        ({"model": "CINEMA"}, "REFERENCE", "CINEMA"),
+        ({"model": "reference"}, "REFERENCE", "STANDARD"),
+        ({"model": "reference", "tier": "cinema"}, "REFERENCE", "CINEMA"),
+        ({"model": "cinema", "tier": "cinema"}, "REFERENCE", "CINEMA"),
+        ({"tier": "realtime", "model": "realtime"}, "REFERENCE", "REALTIME"),
+    ],
+)
+def test_model_names_a_tier_or_a_model(fields: dict[str, str], model: str, tier: str) -> None:
+    spec = read(**fields)
+    assert (spec.model, spec.tier) == (model, tier)
+
+
+def test_a_tier_alone_is_one_of_the_default_model() -> None:
+    assert read(tier="cinema").tier == "CINEMA"
+
+
+def test_a_model_that_is_not_deployed_lists_those_that_are() -> None:
+    error = refused(model="mochi1")
+    assert (error.reason, error.metadata["deployed"]) == ("MODEL_NOT_DEPLOYED", "REFERENCE")
+    assert "REFERENCE" in error.message
+
+
+def test_a_contradicting_tier_is_refused() -> None:
+    assert refused(model="cinema", tier="realtime").violations[0].field == "tier"
+    assert [violation.field for violation in refused(tier="fastest").violations] == ["tier"]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"first_frame_image": b"x"}, {"reference_video": "https://a.example/v"}, {"style_preset": "noir"}]
+)
+def test_fields_without_effect_are_refused(fields: dict[str, Any]) -> None:
+    error = refused(**fields)
+    assert (error.reason, error.violations[0].field) == ("UNSUPPORTED_FIELD", next(iter(fields)))
+
+
+def test_sound_is_ambience_unless_said_otherwise() -> None:
+    assert read(enable_audio=True).audio_config == {
+        "include_ambient": True,
+        "include_music": False,
+        "include_speech": False,
+    }
+    music = read(enable_audio=True, audio_config=pb.AudioOptions(include_ambient=False, include_music=True))
+    assert (music.audio_config["include_ambient"], music.audio_config["include_music"]) == (False, True)
+
+
+def test_sound_that_cannot_be_is_refused() -> None:
+    assert refused(audio_config=pb.AudioOptions(include_music=True)).violations[0].field == "audio_config"
+    speech = refused(enable_audio=True, audio_config=pb.AudioOptions(include_speech=True))
+    assert (speech.reason, speech.violations[0].field) == ("UNSUPPORTED_FIELD", "audio_config.include_speech")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://a.example/", "https://", "a.example", "https://u:p@a.example/", "https://a.example:99999/",
+     "https://a.example/" + "x" * 2048, "https://a.example/\r\nX: y", "https://[::1", "https://ä.example/"],
+)  # fmt: skip
+def test_webhook_urls_must_be_plain_urls(url: str) -> None:
+    error = refused(webhook_url=url)
+    assert (error.reason, error.violations[0].field) == ("WEBHOOK_URL_REFUSED", "webhook_url")
+
+
+def test_webhook_secrets_are_of_the_standard_s_form() -> None:
+    assert read(webhook_url="https://a.example/", webhook_secret=SECRET).webhook_secret == SECRET
+    for secret in ("whsec_", "whsec_abc", SECRET.removeprefix("whsec_"), "whsec_%%%"):
+        error = refused(webhook_url="https://a.example/", webhook_secret=secret)
+        assert error.violations[0].field == "webhook_secret"
+    assert refused(webhook_secret=SECRET).violations[0].field == "webhook_secret"
+
+
+@given(st.text(max_size=50), st.text(max_size=20), st.text(max_size=20), st.text(max_size=60), st.floats())
+def test_any_request_is_accepted_or_refused(prompt: str, model: str, ratio: str, url: str, seconds: float) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in prompt + model + ratio + url):
+        return
+    try:
+        spec = read(prompt=prompt, model=model, aspect_ratio=ratio, webhook_url=url, duration_seconds=seconds)
+    except InvalidArgument as exc:
+        assert exc.violations
+    else:
+        assert 5 <= spec.duration_seconds <= 60
