@@ -77,7 +77,7 @@ def velocity_loss(network: AudioDiT, latents_BLC: Tensor, given: AudioConditions
 
 def main() -> None:
     """Runs the stage."""
-    parser = stage_parser(__doc__ or "", steps=3000, learning_rate=2e-3)
+    parser = stage_parser(__doc__ or "", steps=2400, learning_rate=2e-3)
     words = parser.add_mutually_exclusive_group()
     words.add_argument("--weights", type=Path, default=REFERENCE, help="folder with the text encoder")
     words.add_argument("--without-words", dest="weights", action="store_const", const=None)
