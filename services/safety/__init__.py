@@ -1,0 +1,1 @@
+"""Decides what may be made and delivered, and keeps the record."""

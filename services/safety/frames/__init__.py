@@ -1,0 +1,1 @@
+"""Judges frames. Decoding and looking happen in the sandboxed child process."""

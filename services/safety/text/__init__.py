@@ -1,0 +1,1 @@
+"""Judges prompts: normalisation, rules, and a small trained classifier."""

@@ -1,0 +1,1 @@
+"""Trains the text classifier: `python -m services.safety.training`."""
