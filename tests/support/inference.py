@@ -8,17 +8,17 @@ import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest_asyncio
-import torch
-from safetensors.torch import save_file
 
 from deploy.local.ports import free_ports
 from deploy.local.process import running
 from deploy.local.servers.triton import STUB, Triton
 from services.worker.triton import TritonClient, open_triton
-from tests.support.weights import write_random_weights
-from triton_models.modeling.reference import ReferenceConfig
+
+if TYPE_CHECKING:
+    from triton_models.modeling.reference import ReferenceConfig
 
 REPOSITORY = Path(__file__).parents[2] / "triton_models" / "model_repository"
 MODELS = ("dit", "video_vae", "audio")
@@ -36,6 +36,9 @@ class Inference:
 
     def write_embeddings(self, path: Path, seed: int = 0, *, negative: bool = False) -> Path:
         """Writes random embeddings of the right width."""
+        import torch
+        from safetensors.torch import save_file
+
         generator = torch.Generator().manual_seed(seed)
         width = self.config.text.width
         tensors = {"text_embeddings": torch.randn(8, width, generator=generator), "text_mask": torch.ones(8)}
@@ -50,6 +53,9 @@ class Inference:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def inference(server_directory: Path) -> AsyncIterator[Inference]:
     """The session's Triton; its models are loaded, and a test that breaks one repairs it."""
+    # Every test session loads this file, and few need torch.
+    from tests.support.weights import write_random_weights
+
     weights, scratch = server_directory / "weights", server_directory / "scratch"
     scratch.mkdir()
     config = write_random_weights(weights)
