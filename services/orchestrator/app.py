@@ -79,8 +79,7 @@ class _Composition:
         self._hub = Hub()
 
     async def build(self) -> None:
-        for stream in (JOB_STAGES, JOB_EVENTS, QUEUED_JOBS):
-            await self._jetstream.ensure_stream(stream)
+        await self._ensure_streams()
         billing_channel = await self._runtime.enter(open_channel(self._settings.billing_address))
         safety_channel = await self._runtime.enter(open_channel(self._settings.safety_address))
         billing = BillingClient(billing_service_pb2_grpc.BillingServiceStub(billing_channel))
@@ -99,6 +98,10 @@ class _Composition:
             ),
         )
 
+    async def _ensure_streams(self) -> None:
+        for stream in (JOB_STAGES, JOB_EVENTS, QUEUED_JOBS):
+            await self._jetstream.ensure_stream(stream)
+
     def _run_background(self, billing: BillingClient) -> None:
         settings, runtime = self._settings, self._runtime
         runtime.background("outbox", self._relay.run)
@@ -107,7 +110,7 @@ class _Composition:
             "reaper": (settings.reap_interval_s, Reaper(self._engine, self._policy).run_once),
             "sweeper": (
                 settings.sweep_interval_s,
-                Sweeper(self._pool, self._relay.wake, settings.sweep_quiet_s).run_once,
+                Sweeper(self._pool, self._ensure_streams, self._relay.wake, settings.sweep_quiet_s).run_once,
             ),
             "accept-sweeper": (
                 settings.sweep_interval_s,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from nats.errors import Error as NatsError
 from prometheus_client import Gauge
 
 from services.common import outbox
@@ -32,19 +33,34 @@ logger = logging.getLogger(__name__)
 class Sweeper:
     """Makes true what PostgreSQL says."""
 
-    def __init__(self, pool: Pool, wake_relay: Callable[[], None], quiet_s: float) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        ensure_streams: Callable[[], Awaitable[None]],
+        wake_relay: Callable[[], None],
+        quiet_s: float,
+    ) -> None:
         self._pool = pool
+        self._ensure_streams = ensure_streams
         self._wake_relay = wake_relay
         self._quiet_s = quiet_s
 
     async def run_once(self) -> None:
         """Publishes again what has been waiting for a while, and counts the jobs."""
         await transact(self._pool, self._announce)
+        await self._restore_streams()
         self._wake_relay()
         await idempotency.delete_expired(self._pool)
         counts = await listing.count_by_status(self._pool)
         for status in ACTIVE:
             JOBS.labels(status).set(counts.get(status, 0))
+
+    async def _restore_streams(self) -> None:
+        # A publisher notices a lost stream only if nobody else listens to the subject; otherwise it gets no answer.
+        try:
+            await self._ensure_streams()
+        except (NatsError, TimeoutError) as exc:
+            logger.warning("streams not ensured", extra={"error": repr(exc)})
 
     async def _announce(self, connection: Connection) -> None:
         # A wake-up makes a stage look for all that is due; the same one from two replicas need not be published twice.
