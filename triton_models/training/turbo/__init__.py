@@ -1,0 +1,1 @@
+"""Distillation of the video transformer to a few steps."""
