@@ -62,10 +62,10 @@ def rotary_angles(positions: Tensor, size: int, base: float = 100.0) -> Tensor:
 
 
 def rotate(x_BNLE: Tensor, angles_LE: Tensor) -> Tensor:
-    """Turns neighbouring pairs of channels by `angles_LE` [L, E // 2]."""
-    cosine, sine = angles_LE.cos().to(x_BNLE.dtype), angles_LE.sin().to(x_BNLE.dtype)
-    even, odd = x_BNLE.unflatten(-1, (-1, 2)).unbind(-1)
-    return torch.stack((even * cosine - odd * sine, even * sine + odd * cosine), -1).flatten(-2)
+    """Turns neighbouring pairs of channels by `angles_LE` [L, E // 2], as complex numbers: one pass instead of six."""
+    turns_LE = torch.polar(torch.ones_like(angles_LE), angles_LE)
+    pairs = torch.view_as_complex(rearrange(x_BNLE.float(), "... (e two) -> ... e two", two=2).contiguous())
+    return torch.view_as_real(pairs * turns_LE).flatten(-2).to(x_BNLE.dtype)
 
 
 class SpatialAttention(Heads):
@@ -75,10 +75,8 @@ class SpatialAttention(Heads):
         """Takes and returns [B, F, S, D]."""
         x_BLD = x_BFSD.flatten(0, 1)
         k_BNSE, v_BNSE = self.keys_values(x_BLD)
-        out = fn.scaled_dot_product_attention(
-            rotate(self.queries(x_BLD), angles_SE), rotate(k_BNSE, angles_SE), v_BNSE
-        )
-        return self.merge(out).unflatten(0, x_BFSD.shape[:2])
+        out = fn.scaled_dot_product_attention(rotate(self.queries(x_BLD), angles_SE), rotate(k_BNSE, angles_SE), v_BNSE)
+        return self.merge(out).view_as(x_BFSD)
 
 
 class CrossAttention(Heads):
@@ -87,9 +85,7 @@ class CrossAttention(Heads):
     def forward(self, x_BLD: Tensor, text_BKD: Tensor, mask_BK: Tensor) -> Tensor:
         """Takes and returns [B, L, D]; every row of `mask_BK` (bool) has at least one True."""
         k_BNKE, v_BNKE = self.keys_values(text_BKD)
-        out = fn.scaled_dot_product_attention(
-            self.queries(x_BLD), k_BNKE, v_BNKE, attn_mask=mask_BK[:, None, None, :]
-        )
+        out = fn.scaled_dot_product_attention(self.queries(x_BLD), k_BNKE, v_BNKE, attn_mask=mask_BK[:, None, None, :])
         return self.merge(out)
 
 

@@ -1,7 +1,7 @@
 """Sampler states on disk: a safetensors file and a JSON manifest, both written whole or not at all.
 
-Checkpoints travel through object storage to other machines, so they hold no pickled code, carry their digest, and refuse to be
-resumed by another model or for another request.
+Checkpoints travel through object storage to other machines, so they hold no pickled code, carry their digest, and
+refuse to be resumed by another model or for another request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from .flow import SamplerState
+from .flow import SamplerState, Solver
 
 _FORMAT = 1
 
@@ -35,7 +35,7 @@ class CheckpointManifest:
     timesteps: tuple[float, ...]
     """The whole schedule; what remains is `timesteps[step_number:]`."""
     sigma_current: float
-    solver: str
+    solver: Solver
     rng_algorithm: str
     rng_seed: int
     """With the algorithm, the whole state of the noise: it is counter-based."""
@@ -95,8 +95,7 @@ def read_checkpoint(path: Path, model_digest: str, request_digest: str) -> Sampl
         raise CheckpointError(f"{path.name} cannot be read: {error}") from error
     if tuple(latent.shape) != manifest.latent_shape:
         raise CheckpointError(f"{path.name} holds {tuple(latent.shape)}, its manifest says {manifest.latent_shape}")
-    solver = "heun" if manifest.solver == "heun" else "euler"
-    return SamplerState(latent, manifest.step_number, manifest.timesteps, solver, manifest.rng_seed)
+    return SamplerState(latent, manifest.step_number, manifest.timesteps, manifest.solver, manifest.rng_seed)
 
 
 def manifest_path(path: Path) -> Path:

@@ -1,9 +1,9 @@
 """The video diffusion transformer: text and a noisy latent in, velocity out.
 
-Each block: spatial attention, temporal attention, cross-attention to the text, feed-forward, as Algorithm 1 of the low-level
-design. Every branch but the cross-attention has its own shift, scale and gate from the noise level (AdaLN-single as in
-PixArt-alpha: one shared projection plus a table per block, so that modulation does not outweigh the blocks themselves), and
-starts as the identity.
+Each block: spatial attention, temporal attention, cross-attention to the text, feed-forward, as Algorithm 1 of the
+low-level design. Every branch but the cross-attention has its own shift, scale and gate from the noise level
+(AdaLN-single as in PixArt-alpha: one shared projection plus a table per block, so that modulation does not outweigh
+the blocks themselves), and starts as the identity.
 
 Legend: B batch, F latent frames, H/W latent height and width, C channels, S tokens of a frame, K text tokens, D width.
 """
@@ -64,7 +64,7 @@ def unpatchify(patches_BFSP: Tensor, grid: TokenGrid) -> Tensor:
 
 def _modulate(x_BFSD: Tensor, shift_BD: Tensor, scale_BD: Tensor) -> Tensor:
     normed = fn.layer_norm(x_BFSD, x_BFSD.shape[-1:], eps=1e-6)
-    return normed * (1 + scale_BD[:, None, None]) + shift_BD[:, None, None]
+    return torch.addcmul(shift_BD[:, None, None], normed, 1 + scale_BD[:, None, None])
 
 
 class Block(nn.Module):
@@ -87,15 +87,15 @@ class Block(nn.Module):
         rows = (modulation_BMD + self.modulation_table).to(x_BFSD.dtype).unbind(1)
         shift, scale, gate = rows[:3]
         attended = self.spatial(_modulate(x_BFSD, shift, scale), positions.space_SE)
-        x_BFSD = x_BFSD + gate[:, None, None] * attended
+        x_BFSD = torch.addcmul(x_BFSD, gate[:, None, None], attended)
         shift, scale, gate = rows[3:6]
         attended = self.temporal(_modulate(x_BFSD, shift, scale), positions.time_FE, positions.mode)
-        x_BFSD = x_BFSD + gate[:, None, None] * attended
+        x_BFSD = torch.addcmul(x_BFSD, gate[:, None, None], attended)
         told = self.cross(self.cross_norm(x_BFSD.flatten(1, 2)), text.embeddings_BKD, text.mask_BK)
         x_BFSD = x_BFSD + told.unflatten(1, x_BFSD.shape[1:3])
         shift, scale, gate = rows[6:]
         fed: Tensor = self.feed_forward(_modulate(x_BFSD, shift, scale))
-        return x_BFSD + gate[:, None, None] * fed
+        return torch.addcmul(x_BFSD, gate[:, None, None], fed)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Positions:
 
 
 def rotary_positions(grid: TokenGrid, head_width: int, mode: TemporalMode, device: torch.device) -> Positions:
-    """Returns separable rotary angles: half of a head's pairs turn with the row, half with the column; all with time."""
+    """Returns separable rotary angles: in space half of a head's pairs turn with the row, half with the column."""
     rows = torch.arange(grid.rows, device=device).repeat_interleave(grid.columns)
     columns = torch.arange(grid.columns, device=device).repeat(grid.rows)
     half = head_width // 2

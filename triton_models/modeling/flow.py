@@ -1,8 +1,8 @@
 """Flow matching: noise to data along a learned velocity field (Algorithm 2 of the low-level design).
 
 Convention: t = 1 is noise, t = 0 is data, x_t = (1 - t) data + t noise, v = noise - data, so a step to a lower t is
-x - v dt. The state between two steps is explicit and complete: sampling can stop after any step and go on elsewhere to the
-same bits.
+x - v dt. The state between two steps is explicit and complete: sampling can stop after any step and go on elsewhere
+to the same bits.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def initial_state(shape: tuple[int, ...], seed: int, timesteps: tuple[float, ...
 def advance(state: SamplerState, velocity: Velocity) -> SamplerState:
     """Returns the state after one more step.
 
-    Heun evaluates twice, and corrects from where the step began; the last step, which ends at t = 0 where the network was
-    never trained, is Euler's (2N - 1 evaluations in all).
+    Heun evaluates twice, and corrects from where the step began; the last step, which ends at t = 0 where the network
+    was never trained, is Euler's (2N - 1 evaluations in all).
 
     Raises:
         ValueError: the state is finished.

@@ -30,7 +30,9 @@ def guided_velocity(
     """
     if scale == 1:
         return lambda latent, t: dit(latent, latent.new_full((1,), t), text, mode)
-    tokens = max(text.embeddings_BKD.shape[1], dit.null_text_KD.shape[0] if negative is None else negative.mask_BK.shape[1])
+    tokens = max(
+        text.embeddings_BKD.shape[1], dit.null_text_KD.shape[0] if negative is None else negative.mask_BK.shape[1]
+    )
     against = dit.null_text(1, tokens) if negative is None else pad_text(negative, tokens)
     towards = pad_text(text, tokens)
     both = Text(

@@ -1,12 +1,12 @@
 """From a prompt to frames, one function a stage, so that a caller can stop, save and go on between any two steps.
 
-    plan = plan_generation(model.config, tier="STANDARD", aspect_ratio="16:9", duration_s=5)
-    prompt = model.text.encode("a red ball bouncing on green grass")
-    state = start(plan, seed=7)
-    for state in sample(model, plan, state, prompt):
-        ...                                   # report the step, save a checkpoint, stop
-    for frames in decode(model, plan, state.latent):
-        ...                                   # uint8 [T, H, W, 3]
+plan = plan_generation(model.config, tier="STANDARD", aspect_ratio="16:9", duration_s=5)
+prompt = model.text.encode("a red ball bouncing on green grass")
+state = start(plan, seed=7)
+for state in sample(model, plan, state, prompt):
+    ...                                   # report the step, save a checkpoint, stop
+for frames in decode(model, plan, state.latent):
+    ...                                   # uint8 [T, H, W, 3]
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def decode(
     """
     left = plan.shape.frames
     with torch.inference_mode(), _arithmetic(model.config):
-        for video_BCFHW in model.vae.decode_chunks(latent.split(chunk_frames, 1)):
+        for video_BCFHW in model.vae.decode_chunks(torch.split(latent, chunk_frames, 1)):
             yield to_frames(video_BCFHW[0, :, :left, : plan.shape.height, : plan.shape.width])
             left -= min(left, video_BCFHW.shape[2])
 

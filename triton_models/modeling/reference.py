@@ -1,7 +1,7 @@
 """The REFERENCE model: its configuration, its weights on disk, and loading them.
 
-A model directory holds `reference.json` (this file's `ReferenceConfig`), `text.safetensors`, `video_dit.safetensors` and
-`video_vae.safetensors`. Weights are stored in half precision and computed with as `precision` says.
+A model directory holds `reference.json` (this file's `ReferenceConfig`), `text.safetensors`, `video_dit.safetensors`
+and `video_vae.safetensors`. Weights are stored in half precision and computed with as `precision` says.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The arithmetic of video shapes: pixels, latents and tokens.
 
-The video VAE is causal: the first latent frame stands for one pixel frame, each further one for four, so a clip on the grid has
-1 + 4k frames. Height and width lie on multiples of 16 pixels: 8 of the VAE times the transformer's patch of 2.
-Shapes off the grid are padded up to it and cropped after decoding.
+The video VAE is causal: the first latent frame stands for one pixel frame, each further one for four, so a clip on
+the grid has 1 + 4k frames. Height and width lie on multiples of 16 pixels: 8 of the VAE times the transformer's patch
+of 2. Shapes off the grid are padded up to it and cropped after decoding.
 """
 
 from __future__ import annotations
@@ -77,6 +77,6 @@ class TokenGrid(NamedTuple):
     columns: int
 
     @property
-    def count(self) -> int:
+    def total(self) -> int:
         """All tokens of the clip."""
         return self.frames * self.rows * self.columns

@@ -1,7 +1,7 @@
 """Prompts to embeddings: a tokenizer that knows no unknown words and a small transformer.
 
-A word is the set of its letter trigrams and itself, each hashed to one of a few thousand buckets (as fastText does), so a
-plural, a spelling mistake or an unseen word gets an embedding from its parts and no vocabulary file is needed.
+A word is the set of its letter trigrams and itself, each hashed to one of a few thousand buckets (as fastText does),
+so a plural, a spelling mistake or an unseen word gets an embedding from its parts and no vocabulary file is needed.
 
 Legend: B batch, L words, G grams of a word, K text tokens (summary, then words), D width.
 """

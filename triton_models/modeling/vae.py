@@ -1,12 +1,12 @@
 """The video VAE: 8 x 8 pixels and 4 frames to one cell of 16 channels, strictly causal in time.
 
-The first pixel frame fills a block of four alone, so 1 + 4k frames become 1 + k latents. The encoder is one causal convolution
-whose kernel is its stride, fitted by principal components, so the latent space is fixed before the transformer trains. The
-decoder adds to the transposed projection what a causal convolutional network has learned to refine. Norms are over channels
-alone: a norm over time or space would leak the future into the past.
+The first pixel frame fills a block of four alone, so 1 + 4k frames become 1 + k latents. The encoder is one causal
+convolution whose kernel is its stride, fitted by principal components, so the latent space is fixed before the
+transformer trains. The decoder adds to the transposed projection what a causal convolutional network has learned to
+refine. Norms are over channels alone: a norm over time or space would leak the future into the past.
 
-Decoding walks latent frame by latent frame with a memory of past features, so a clip decodes to the same bits whole or in
-chunks, and in the same memory whatever its length.
+Decoding walks latent frame by latent frame with a memory of past features, so a clip decodes to the same bits whole
+or in chunks, and in the same memory whatever its length.
 
 Legend: B batch, C channels, F frames (latent or pixel), H height, W width.
 """
@@ -78,7 +78,8 @@ class ResidualBlock(nn.Module):
         """Takes and returns [B, C, F, H, W]."""
         h = self.conv1(fn.silu(self.norm1(x_BCFHW)), memory)
         h = self.conv2(fn.silu(self.norm2(h)), memory)
-        return x_BCFHW + h
+        result: Tensor = x_BCFHW + h
+        return result
 
 
 class Upsample(nn.Module):
@@ -105,9 +106,7 @@ class Refiner(nn.Module):
         super().__init__()
         self.conv_in = CausalConv(LATENT_CHANNELS, widths[0], 3)
         self.blocks = nn.ModuleList(ResidualBlock(width) for width in widths[:3])
-        self.ups = nn.ModuleList(
-            Upsample(widths[index], widths[index + 1], in_time=index > 0) for index in range(3)
-        )
+        self.ups = nn.ModuleList(Upsample(widths[index], widths[index + 1], in_time=index > 0) for index in range(3))
         self.merge = CausalConv(widths[3] + 3, widths[3], 3)
         self.conv_out = CausalConv(widths[3], 3, 1)
         nn.init.zeros_(self.conv_out.weight)
@@ -152,37 +151,35 @@ class VideoVAE(nn.Module):
 
     def forward(self, latent_BFHWC: Tensor) -> Tensor:
         """Decodes all frames in parallel, for training: [B, 3, 4f, 8h, 8w], the first three frames to be dropped."""
-        rough = self._linear(latent_BFHWC)
-        return rough + self.refiner(rearrange(latent_BFHWC, "b f h w c -> b c f h w"), rough, None)
+        return self._decode(latent_BFHWC, None)
 
     def decode(self, latent_BFHWC: Tensor) -> Tensor:
         """Returns [B, 3, F, H, W] in -1..1, equal to the concatenation of `decode_chunks` to the bit."""
-        return torch.cat(list(self.decode_chunks(latent_BFHWC.split(1, 1))), 2)
+        return torch.cat(list(self.decode_chunks(torch.split(latent_BFHWC, 1, 1))), 2)
 
     def decode_chunks(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Decodes consecutive chunks [B, f_i, h, w, 16] of one clip, each to its frames [B, 3, F_i, H, W] in -1..1."""
         memory: Memory = {}
         first = True
         for chunk in chunks:
-            frames = [self._decode_frame(frame, memory) for frame in chunk.split(1, 1)]
+            frames = [self._decode(frame, memory) for frame in torch.split(chunk, 1, 1)]
             if first:
                 frames[0] = frames[0][:, :, TEMPORAL_FACTOR - 1 :]
             first = False
             yield torch.cat(frames, 2).clamp(-1, 1)
 
-    def _decode_frame(self, latent_BFHWC: Tensor, memory: Memory) -> Tensor:
+    def _decode(self, latent_BFHWC: Tensor, memory: Memory | None) -> Tensor:
         rough = self._linear(latent_BFHWC)
-        return rough + self.refiner(rearrange(latent_BFHWC, "b f h w c -> b c f h w"), rough, memory)
+        refined: Tensor = rough + self.refiner(rearrange(latent_BFHWC, "b f h w c -> b c f h w"), rough, memory)
+        return refined
 
     def _linear(self, latent_BFHWC: Tensor) -> Tensor:
         blocks = latent_BFHWC * self.scale @ self.basis + self.mean
-        return rearrange(
-            blocks, "b f h w (c t p q) -> b c (f t) (h p) (w q)", c=3, t=TEMPORAL_FACTOR, p=SPATIAL_FACTOR
-        )
+        return rearrange(blocks, "b f h w (c t p q) -> b c (f t) (h p) (w q)", c=3, t=TEMPORAL_FACTOR, p=SPATIAL_FACTOR)
 
 
 def blocks_of(video_BCFHW: Tensor) -> Tensor:
-    """Cuts a clip of 1 + 4k frames into the [B, f, h, w, 768] blocks that become latents; the first frame is repeated."""
+    """Cuts 1 + 4k frames into the [B, f, h, w, 768] blocks that become latents; the first frame is repeated."""
     first = video_BCFHW[:, :, :1].expand(-1, -1, TEMPORAL_FACTOR - 1, -1, -1)
     return rearrange(
         torch.cat((first, video_BCFHW), 2),

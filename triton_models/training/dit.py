@@ -1,7 +1,7 @@
 """Trains the video transformer on precomputed latents by flow matching.
 
-Run as `python -m triton_models.training.dit --minutes 60`. The learning rate follows the clock rather than the step count,
-so a run ends well in the time it is given, however busy the machine; a stopped run goes on where it was.
+Run as `python -m triton_models.training.dit --minutes 60`. The learning rate follows the clock rather than the step
+count, so a run ends well in the time it is given, however busy the machine; a stopped run goes on where it was.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import argparse
 import copy
 import math
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.multiprocessing.spawn import spawn
 
 from ..modeling.dit import Text, VideoDiT
 from ..modeling.reference import DIT_FILE, TEXT_FILE, ReferenceConfig, load_config, save_weights
@@ -26,10 +29,10 @@ from .world.grammar import caption, sample_scene
 LEARNING_RATE = 2e-3
 _WARMUP_STEPS = 150
 _TEXT_DROPOUT = 0.1
-_BATCH_TOKENS = 2700
+BATCH_TOKENS = 2700
 """Tokens of one batch: 16 clips of two seconds, or 6 of five."""
 _SAVE_EVERY_S = 240
-_CURRICULUM = ((0.15, 2), (0.5, 6), (math.inf, 16))
+_CURRICULUM = ((0.22, 2), (0.5, 4), (0.75, 6), (math.inf, 16))
 """(until this share of the time, latent frames at most)."""
 
 
@@ -43,16 +46,17 @@ class Clips:
         self.shares = np.array([len(seeds) for _, seeds in self.buckets]) * np.array(tokens) ** 0.5
         self.shares = self.shares / self.shares.sum()
 
-    def batch(self, step: int, longest: int) -> tuple[Tensor, Text]:
+    def batch(self, draw: int, longest: int, tokens: int = BATCH_TOKENS) -> tuple[Tensor, Text]:
         """Returns latents [B, F, H, W, C] and their captions, freshly worded; the same for the same arguments.
 
-        Clips are cut to `longest` latent frames: the VAE is causal, so the start of a clip is a clip.
+        Clips are cut to `longest` latent frames (the VAE is causal, so the start of a clip is a clip), and there are
+        as many as make up about `tokens`.
         """
-        rng = np.random.default_rng((step, 6))
+        rng = np.random.default_rng((draw, 6))
         latents, seeds = self.buckets[rng.choice(len(self.buckets), p=self.shares)]
         latents = latents[:, :longest]
         frames, height, width, _ = latents.shape[1:]
-        size = max(1, _BATCH_TOKENS // (frames * height * width // 4))
+        size = max(1, tokens // (frames * height * width // 4))
         picked = rng.integers(0, len(seeds), size)
         texts = [caption(sample_scene(seeds[index]), int(rng.integers(2**31))) for index in picked]
         with torch.no_grad():
@@ -77,7 +81,8 @@ def flow_loss(dit: VideoDiT, data: Tensor, text: Text, generator: torch.Generato
         torch.where(drop[:, None, None], null.embeddings_BKD, text.embeddings_BKD),
         torch.where(drop[:, None], null.mask_BK, text.mask_BK),
     )
-    return (dit(mixed, t_B, told) - (noise - data)).square().mean()
+    loss: Tensor = (dit(mixed, t_B, told) - (noise - data)).square().mean()
+    return loss
 
 
 def curriculum(share: float) -> int:
@@ -93,13 +98,13 @@ def learning_rate(step: int, share: float) -> float:
     return LEARNING_RATE * min(1.0, (step + 1) / _WARMUP_STEPS) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-def optimisers(dit: VideoDiT, opt: str) -> tuple[torch.optim.Muon, torch.optim.AdamW]:
-    """Returns Muon for the blocks' matrices, at AdamW's step size, and AdamW for all else."""
-    hidden = [p for block in dit.blocks for n,p in block.named_parameters() if p.ndim == 2 and "table" not in n and opt == "muon"]
+def optimisers(dit: VideoDiT) -> tuple[torch.optim.Muon, torch.optim.AdamW]:
+    """Returns Muon, scaled to AdamW's step size, for the matrices of the blocks, and AdamW for all else."""
+    hidden = [p for name, p in dit.blocks.named_parameters() if p.ndim == 2 and "table" not in name]
     chosen = {id(parameter) for parameter in hidden}
     others = [parameter for parameter in dit.parameters() if id(parameter) not in chosen]
     return (
-        torch.optim.Muon(hidden or [nn.Parameter(torch.zeros(2, 2))], weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.Muon(hidden, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
     )
 
@@ -119,36 +124,69 @@ def load_text(config: ReferenceConfig) -> TextEncoder:
     return encoder.eval().requires_grad_(requires_grad=False)
 
 
-def train(minutes: float, name: str, opt: str) -> None:
-    """Trains until `minutes` in all have passed, saving weights every few minutes."""
+class Team:
+    """Processes that train one network together: each takes its own batch, and they average their gradients.
+
+    Two processes of one thread use two busy cores far better than one process of two threads, which wait for each
+    other in every operation.
+    """
+
+    def __init__(self, rank: int, workers: int, meeting: Path) -> None:
+        self.rank, self.workers = rank, workers
+        if workers > 1:
+            distributed.init_process_group("gloo", init_method=meeting.as_uri(), rank=rank, world_size=workers)
+
+    def agree(self, value: float) -> float:
+        """Returns the first process's value."""
+        told = torch.tensor(value, dtype=torch.float64)
+        if self.workers > 1:
+            distributed.broadcast(told, 0)
+        return float(told)
+
+    def average(self, network: nn.Module) -> None:
+        """Replaces every gradient by the mean over the processes."""
+        if self.workers == 1:
+            return
+        gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(flat)
+        for gradient, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient) / self.workers)
+
+
+def train(rank: int, workers: int, minutes: float, name: str, meeting: Path) -> None:
+    """Trains until `minutes` in all have passed; the first process saves the run and its weights."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
+    team = Team(rank, workers, meeting)
     config = load_config(WEIGHTS)
     clips = Clips(load_text(config))
     dit = VideoDiT(config.dit)
     average = copy.deepcopy(dit)
-    muon, adam = optimisers(dit, opt)
+    muon, adam = optimisers(dit)
     parts = {"dit": dit, "average": average, "muon": muon, "adam": adam}
     run = Run.open(name, parts)
     saved_at = run.elapsed_s
-    while run.elapsed_s < minutes * 60:
-        share = run.elapsed_s / (minutes * 60)
+    while (share := team.agree(run.elapsed_s / (minutes * 60))) < 1:
         for group in (*muon.param_groups, *adam.param_groups):
             group["lr"] = learning_rate(run.step, share)
-        latents, text = clips.batch(run.step, curriculum(share))
-        loss = flow_loss(dit, latents, text, torch.Generator().manual_seed(run.step))
+        draw = run.step * workers + rank
+        latents, text = clips.batch(draw, curriculum(share), BATCH_TOKENS // workers)
+        loss = flow_loss(dit, latents, text, torch.Generator().manual_seed(draw))
         dit.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
+        team.average(dit)
         nn.utils.clip_grad_norm_(dit.parameters(), 1.0)
-        muon.step()
+        muon.step()  # type: ignore[no-untyped-call]
         adam.step()
         follow(average, dit, run.step)
-        run.record(loss.item())
-        if run.elapsed_s - saved_at > _SAVE_EVERY_S:
+        run.record(loss.item(), every=50 if rank == 0 else 10**9)
+        if rank == 0 and run.elapsed_s - saved_at > _SAVE_EVERY_S:
             _publish(run, parts)
             saved_at = run.elapsed_s
-    _publish(run, parts)
-    print(run.cost())
+    if rank == 0:
+        _publish(run, parts)
+        print(run.cost())
 
 
 def _publish(run: Run, parts: dict[str, object]) -> None:
@@ -163,6 +201,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--name", default="dit")
-    parser.add_argument("--opt", default="muon")
+    parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
-    train(arguments.minutes, arguments.name, arguments.opt)
+    with tempfile.TemporaryDirectory() as folder:
+        extra = (arguments.workers, arguments.minutes, arguments.name, Path(folder) / "meeting")
+        spawn(train, extra, nprocs=arguments.workers)  # type: ignore[no-untyped-call]

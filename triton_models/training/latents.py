@@ -1,7 +1,7 @@
 """Fits the VAE's linear part, and renders and encodes the clips that the transformer trains on.
 
-Run as `python -m triton_models.training.latents`. Each bucket of one aspect ratio and length becomes one safetensors file of
-normalised latents [N, F, H, W, 16] (float16) and the scenes' seeds [N].
+Run as `python -m triton_models.training.latents`. Each bucket of one aspect ratio and length becomes one safetensors
+file of normalised latents [N, F, H, W, 16] (float16) and the scenes' seeds [N].
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def to_video(clip: NDArray[np.uint8]) -> Tensor:
 def fit_linear(vae: VideoVAE, config: ReferenceConfig, clips: int = 1200) -> None:
     """Sets mean, basis and scale of `vae` by principal components of rendered blocks.
 
-    Latents are half whitened (divided by the square root of their deviation) and of unit mean square: fully whitened, the
-    small channels cost the transformer as much as the few that carry the layout.
+    Latents are half whitened (divided by the square root of their deviation) and of unit mean square: fully whitened,
+    the small channels cost the transformer as much as the few that carry the layout.
     """
     samples = []
     for seed in range(clips):
@@ -98,7 +98,10 @@ def encode_bucket(vae: VideoVAE, config: ReferenceConfig, bucket: Bucket, first_
         return
     seeds = range(first_seed, first_seed + bucket.clips)
     latents = torch.cat(
-        [vae.encode(to_video(render_clip(sample_scene(seed), bucket.frames, config, bucket.aspect))).half() for seed in seeds]
+        [
+            vae.encode(to_video(render_clip(sample_scene(seed), bucket.frames, config, bucket.aspect))).half()
+            for seed in seeds
+        ]
     )
     save_file({"latents": latents, "seeds": torch.tensor(list(seeds))}, bucket.path)
     print(bucket, tuple(latents.shape), f"rms {latents.float().square().mean().sqrt():.3f}", flush=True)

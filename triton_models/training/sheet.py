@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 
 def save_sheet(clips: list[NDArray[np.uint8]], path: Path, columns: int = 11) -> None:
-    """Writes one row a clip [T, H, W, 3], with `columns` frames spread evenly over each; rows are padded to one width."""
+    """Writes one row a clip [T, H, W, 3], with `columns` frames spread evenly over each."""
     rows = [
         np.concatenate([clip[index] for index in np.linspace(0, len(clip) - 1, columns).round().astype(int)], 1)
         for clip in clips

@@ -1,7 +1,8 @@
 """Trains the text encoder: each summary token learns to say one attribute of the scene that a caption describes.
 
-Run as `python -m triton_models.training.text`. The encoder is trained first and then frozen: the transformer learns from
-embeddings that already tell red from blue, and the encoder service's cache stays valid while the transformer trains on.
+Run as `python -m triton_models.training.text`. The encoder is trained first and then frozen: the transformer learns
+from embeddings that already tell red from blue, and the encoder service's cache stays valid while the transformer
+trains on.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def train(steps: int, size: int = 64) -> None:
         logits = heads(encoder(grams)[0])
         loss = torch.stack([fn.cross_entropy(part, labels[:, i]) for i, part in enumerate(logits)]).sum()
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimiser.step()
         schedule.step()

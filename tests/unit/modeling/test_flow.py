@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -56,7 +57,7 @@ def test_schedules_fall_from_noise_to_data() -> None:
     levels = shifted_schedule(10, 4)
     assert levels[0] == 1
     assert levels[-1] == 0
-    assert all(a > b for a, b in zip(levels, levels[1:], strict=False))
+    assert all(a > b for a, b in pairwise(levels))
     assert shifted_schedule(4, 1) == (1, 0.75, 0.5, 0.25, 0)
     assert shift_time(0.5, 4) == pytest.approx(0.8)
 

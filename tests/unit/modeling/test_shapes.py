@@ -27,7 +27,7 @@ def test_durations_become_frames() -> None:
 def test_latents_become_tokens() -> None:
     grid = LatentShape(16, 8, 14, 16).tokens()
     assert grid == TokenGrid(16, 4, 7)
-    assert grid.count == 448
+    assert grid.total == 448
 
 
 def test_odd_latents_have_no_tokens() -> None:

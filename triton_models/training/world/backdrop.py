@@ -67,9 +67,10 @@ def _glow(picture: Picture, at: tuple[float, float], radius: float, colour: Colo
     height = picture.shape[0]
     distance = np.hypot(x - at[0], y - at[1])
     disc = np.clip((radius - distance) * min(picture.shape[:2]) + 0.5, 0, 1)
-    light = np.maximum(disc, 0.5 * np.exp(-(((distance - radius).clip(0)) / halo) ** 2))
+    light = np.maximum(disc, 0.5 * np.exp(-((((distance - radius).clip(0)) / halo) ** 2)))
     light[round(HORIZON * height) :] = 0
-    return (picture + light[..., None] * (np.asarray(colour, np.float32) - picture)).astype(np.float32)
+    lit: Picture = (picture + light[..., None] * (np.asarray(colour, np.float32) - picture)).astype(np.float32)
+    return lit
 
 
 def _sunset(still: Picture, times: NDArray[np.float64], rng: np.random.Generator) -> Picture:
@@ -110,7 +111,8 @@ def _ridge(clip: Picture, rng: np.random.Generator, height: float, colour: Colou
     horizon = HORIZON * float(y[-1, 0])
     inside = np.clip((y - (horizon - height * wave)) * min(clip.shape[1:3]) + 0.5, 0, 1)
     inside = np.where(y > horizon, 0, inside)[..., None].astype(np.float32)
-    return (clip + inside * (np.asarray(colour, np.float32) - clip)).astype(np.float32)
+    drawn: Picture = clip + inside * (np.asarray(colour, np.float32) - clip)
+    return drawn
 
 
 def _ripple(clip: Picture, times: NDArray[np.float64], amount: float, rate_hz: float) -> Picture:
@@ -119,7 +121,8 @@ def _ripple(clip: Picture, times: NDArray[np.float64], amount: float, rate_hz: f
     depth = np.clip((y / float(y[-1, 0]) - HORIZON) / (1 - HORIZON), 0, 1)
     phase = 2 * np.pi * (5.0 * np.sqrt(depth + 0.02) - rate_hz * times[:, None, None])
     wave = np.sin(phase + 1.2 * np.sin(3.0 * x[None])) * np.sqrt(depth) * amount
-    return np.clip(clip + wave[..., None] * (depth > 0)[..., None], 0, 1).astype(np.float32)
+    rippled: Picture = np.clip(clip + wave[..., None] * (depth > 0)[..., None], 0, 1).astype(np.float32)
+    return rippled
 
 
 def _lake(still: Picture, times: NDArray[np.float64], rng: np.random.Generator) -> Picture:

@@ -83,10 +83,10 @@ def _draw_actor(picture: Picture, actor: Actor, track: Track, index: int) -> Non
     cosine, sine = np.cos(track.angle[index]), np.sin(track.angle[index])
     u, v = (dx * cosine + dy * sine) / radius, (dy * cosine - dx * sine) / radius
     inside = np.clip(0.5 - _DISTANCE[actor.shape](u, v) * radius, 0, 1)
-    _blend(picture, window, inside.astype(np.float32), _shade(actor, dx / radius, dy / radius, u, v))
+    _blend(picture, window, inside.astype(np.float32), _shade(actor, dx / radius, dy / radius, u))
 
 
-def _shade(actor: Actor, dx: Picture, dy: Picture, u: Picture, v: Picture) -> Picture:
+def _shade(actor: Actor, dx: Picture, dy: Picture, u: Picture) -> Picture:
     """Light from the upper left; a ball also carries a darker band that shows its rotation."""
     base = np.asarray(PALETTE[actor.colour], np.float32)
     light = 1.0 - 0.16 * (dx + dy)
@@ -97,7 +97,8 @@ def _shade(actor: Actor, dx: Picture, dy: Picture, u: Picture, v: Picture) -> Pi
         if actor.motion == "roll":
             light = light * np.where(np.abs(u) < 0.16, 0.6, 1.0)
     colour = base * np.clip(light, 0.35, 1.15)[..., None]
-    return np.clip(colour + highlight[..., None], 0, 1).astype(np.float32)
+    shaded: Picture = np.clip(colour + highlight[..., None], 0, 1).astype(np.float32)
+    return shaded
 
 
 def _disc(u: Picture, v: Picture) -> Picture:
@@ -126,3 +127,20 @@ def _star(u: Picture, v: Picture) -> Picture:
 
 
 _DISTANCE = {"ball": _disc, "square": _square, "triangle": _triangle, "star": _star}
+
+
+def silhouette(shape: str, height: int, width: int) -> NDArray[np.bool_]:
+    """Returns [height, width], True inside a shape that fills the box."""
+    left, right, top, bottom = _EXTENT[shape]
+    u = np.linspace(left, right, 2 * width + 1, dtype=np.float32)[1::2][None, :]
+    v = np.linspace(top, bottom, 2 * height + 1, dtype=np.float32)[1::2][:, None]
+    return np.broadcast_to(_DISTANCE[shape](u, v) < 0, (height, width))
+
+
+_EXTENT = {
+    "ball": (-1.0, 1.0, -1.0, 1.0),
+    "square": (-0.88, 0.88, -0.88, 0.88),
+    "triangle": (-0.98, 0.98, -1.04, 0.75),
+    "star": (-1.09, 1.09, -1.15, 0.93),
+}
+"""Left, right, top and bottom of each shape, in its own radii."""

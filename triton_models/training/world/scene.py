@@ -1,7 +1,8 @@
 """What a clip of the rendered world shows and what can be heard in it.
 
-A `Scene` is resolution-free: the renderer draws it at any size and rate, the grammar describes it in words, and `events`
-(in `motion.py`) lists what makes sound. Lengths are in units of the frame's shorter side, x to the right, y downwards.
+A `Scene` is resolution-free: the renderer draws it at any size and rate, the grammar describes it in words, and
+`events` (in `motion.py`) lists what makes sound. Lengths are in units of the frame's shorter side, x to the right, y
+downwards.
 """
 
 from __future__ import annotations
