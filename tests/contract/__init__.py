@@ -1,0 +1,1 @@
+"""Tests of what parts promise each other."""
