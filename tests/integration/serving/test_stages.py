@@ -69,7 +69,7 @@ async def test_latents_of_another_clip_are_refused(inference: Inference, directo
 
 async def test_latents_that_are_not_there_are_refused(inference: Inference, directory: Path) -> None:
     missing = str(directory / "missing.safetensors")
-    with pytest.raises(ModelFailedError, match="INVALID_REQUEST: missing.safetensors cannot be read"):
+    with pytest.raises(ModelFailedError, match=r"INVALID_REQUEST: missing.safetensors cannot be read"):
         await run(inference, "video_vae", vae_request(directory, latents=missing))
 
 
