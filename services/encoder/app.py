@@ -1,0 +1,68 @@
+"""Composition root of the encoder."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from kinemesh.encoder.v1 import encoder_service_pb2, encoder_service_pb2_grpc
+from kinemesh.orchestrator.v1 import job_service_pb2, job_service_pb2_grpc
+from services.common.catalogue import Catalogue, load_catalogue
+from services.common.jetstream import open_jetstream
+from services.common.lifecycle import Runtime
+from services.common.migrations import migrate
+from services.common.postgres import open_pool
+from services.common.rpc.client import open_channel
+from services.common.rpc.server import RpcService
+from services.common.stage import StageLoop, StageOptions
+from services.common.storage import open_object_store
+from services.common.streams import stage_consumer
+from services.encoder.servicer import EncoderServicer
+from services.encoder.settings import Settings
+from services.encoder.stage import EncodingStage
+from services.encoder.store import EmbeddingIndex
+from services.encoder.usecases import EncodePrompt, Model
+
+SERVICE = "encoder"
+_STAGE = job_service_pb2.STAGE_ENCODING
+_VERSIONS = Path(__file__).parent / "migrations" / "versions"
+
+
+async def build(settings: Settings, runtime: Runtime) -> None:
+    """Connects and migrates while the models load, and serves once they are there."""
+    catalogue = load_catalogue(settings.catalogue_path)
+    loading = asyncio.create_task(asyncio.to_thread(_load, catalogue, settings.encoder_threads))
+    pool = await runtime.enter(open_pool(settings, SERVICE))
+    await migrate(settings, SERVICE, _VERSIONS)
+    store = await runtime.enter(open_object_store(settings))
+    await store.ensure_buckets(settings.s3_bucket_embeddings)
+    jetstream = await runtime.enter(open_jetstream(settings, SERVICE))
+    channel = await runtime.enter(open_channel(settings.orchestrator_address))
+    encode_prompt = EncodePrompt(await loading, EmbeddingIndex(pool), store, settings.s3_bucket_embeddings)
+    loop = StageLoop(
+        job_service_pb2_grpc.JobServiceStub(channel),
+        _STAGE,
+        f"{SERVICE}-{socket.gethostname()}-{os.getpid()}",
+        EncodingStage(encode_prompt),
+        StageOptions(concurrency=settings.encoder_concurrency),
+    )
+    runtime.background("stage", loop.run, stop=loop.stop)
+    runtime.background("wake-ups", partial(jetstream.consume, stage_consumer(_STAGE), loop.wake))
+    runtime.serve(
+        RpcService(
+            encoder_service_pb2.DESCRIPTOR.services_by_name["EncoderService"],
+            encoder_service_pb2_grpc.add_EncoderServiceServicer_to_server,
+            EncoderServicer(encode_prompt),
+        )
+    )
+
+
+def _load(catalogue: Catalogue, threads: int) -> Mapping[str, Model]:
+    # Importing torch takes seconds.
+    from services.encoder.models import load_models
+
+    return load_models(catalogue, threads)

@@ -1,0 +1,56 @@
+"""Between protobuf and the encoder's own types."""
+
+from __future__ import annotations
+
+from kinemesh.encoder.v1 import encoder_service_pb2 as pb
+from kinemesh.orchestrator.v1 import job_service_pb2
+from kinemesh.video.v1 import video_pb2
+from services.common.errors import FieldViolation, InvalidArgument
+from services.encoder.domain import MAX_PROMPT, CacheStats, Embedding, Prompt
+
+
+def to_prompt(request: pb.EncodePromptRequest) -> Prompt:
+    """Checks a request.
+
+    Raises:
+        InvalidArgument: Naming every wrong field.
+    """
+    known = request.model in video_pb2.Model.values() and request.model != video_pb2.MODEL_UNSPECIFIED
+    name = video_pb2.Model.Name(request.model).removeprefix("MODEL_") if known else ""
+    prompt = Prompt.of(request.text_prompt, request.negative_prompt, name)
+    checks = {
+        "text_prompt": bool(prompt.text.strip()) and len(prompt.text) <= MAX_PROMPT,
+        "negative_prompt": len(prompt.negative) <= MAX_PROMPT,
+        "model": known,
+    }
+    wrong = [FieldViolation(field, "is missing or out of range") for field, good in checks.items() if not good]
+    if wrong:
+        raise InvalidArgument.of_fields(*wrong)
+    return prompt
+
+
+def to_request(job: job_service_pb2.Job) -> pb.EncodePromptRequest:
+    """Says of a claimed job what a caller of the RPC would say."""
+    prompt = job.request.prompt_config
+    return pb.EncodePromptRequest(
+        text_prompt=prompt.text_prompt,
+        negative_prompt=prompt.negative_prompt,
+        model=job.request.generation_config.model,
+    )
+
+
+def from_embedding(embedding: Embedding, *, cached: bool) -> pb.EncodePromptResponse:
+    """Describes stored embeddings."""
+    return pb.EncodePromptResponse(
+        prompt_embedding_uri=embedding.uri,
+        sha256=embedding.sha256,
+        cached=cached,
+        token_count=embedding.token_count,
+        embedding_dim=embedding.dim,
+        encoder_revision=embedding.encoder_revision,
+    )
+
+
+def from_stats(stats: CacheStats) -> pb.GetCacheStatsResponse:
+    """Lists the cache's figures."""
+    return pb.GetCacheStatsResponse(hits=stats.hits, misses=stats.misses, entries=stats.entries)

@@ -1,0 +1,22 @@
+"""Settings of the encoder service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from services.common.settings import NatsSettings, PostgresSettings, S3Settings, ServiceSettings
+
+
+class Settings(PostgresSettings, NatsSettings, S3Settings, ServiceSettings):
+    """Where the encoder finds the others and the models."""
+
+    orchestrator_address: str
+    """host:port of the orchestrator's gRPC server."""
+    catalogue_path: Path
+    """The catalogue, which names the deployed models and where their weights are."""
+    encoder_threads: int = Field(default=1, ge=1, le=64)
+    """Threads that torch computes with."""
+    encoder_concurrency: int = Field(default=4, ge=1)
+    """Jobs at once in this process; encoding itself goes one by one."""
