@@ -62,6 +62,8 @@ class ObjectStore:
             prepare=partial(self.directory.mkdir, parents=True, exist_ok=True),
             cleanup=self._remove_sockets,
             probe=self._probe,
+            # Its admin server waits ten seconds for its own worker to leave; S3 has stopped long before.
+            stop_within_s=3,
         )
 
     def _flags(self) -> list[str]:
