@@ -6,6 +6,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -115,10 +116,10 @@ class OutboxRelay:
                 await self._pool.execute(_PRUNE)
             except Exception as exc:
                 logger.warning("outbox round failed", extra={"error": repr(exc)})
-            try:
-                await asyncio.wait_for(self._woken.wait(), _POLL_S)
-            except TimeoutError:
-                continue
+            # Not wait_for: of Python 3.11 it swallows a cancellation that comes together with the wake-up.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_S):
+                    await self._woken.wait()
 
     async def publish_due(self) -> int:
         """Publishes one batch; returns how many rows were tried."""

@@ -126,8 +126,10 @@ class StageLoop:
     async def _idle(self) -> None:
         if self._stopping:
             return
+        # Not wait_for: of Python 3.11 it swallows a cancellation that comes together with the wake-up.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), self._options.poll_s * random.uniform(0.8, 1.2))
+            async with asyncio.timeout(self._options.poll_s * random.uniform(0.8, 1.2)):
+                await self._woken.wait()
 
     async def _claim(self) -> Claim | None:
         asked_at = time.monotonic()

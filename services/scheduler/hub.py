@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from contextlib import suppress
 
 from kinemesh.scheduler.v1 import scheduler_service_pb2 as pb
 from services.common.errors import Unavailable
@@ -109,9 +110,8 @@ class Hub:
 
     async def wait_for_news(self, at_most_s: float) -> None:
         """Returns when something happened, or after a while."""
-        try:
-            await asyncio.wait_for(self._news.wait(), at_most_s)
-        except TimeoutError:
-            return
-        finally:
-            self._news.clear()
+        # Not wait_for: of Python 3.11 it swallows a cancellation that comes together with the news.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                await self._news.wait()
+        self._news.clear()

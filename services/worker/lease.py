@@ -72,8 +72,10 @@ class JobLease(Claim):
         """Reports steps as they come and renews in their absence, until the lease is lost; see `Claim.keep`."""
         while True:
             if not self._pending:
+                # Not wait_for: of Python 3.11 it swallows a cancellation that comes together with the news.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), self._renew_s)
+                    async with asyncio.timeout(self._renew_s):
+                        await self._news.wait()
             self._news.clear()
             try:
                 await self._ask(self._tell)

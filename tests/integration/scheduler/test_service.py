@@ -33,13 +33,12 @@ async def _ready(scheduler: Scheduler, worker_id: str = "w1") -> AsyncIterator[F
     """A registered worker, on the leader."""
 
     async def leads() -> bool:
-        try:
-            async with connected(scheduler.address, worker_id) as probe:
-                await probe.register()
-        except grpc.aio.AioRpcError as exc:
-            assert exc.code() is grpc.StatusCode.UNAVAILABLE
-            return False
-        return True
+        # A stream that does not register leaves no trace; only the leader reads so far as to refuse it.
+        async with connected(scheduler.address, "probe") as probe:
+            await probe.beat(worker_pb2.WORKER_STATUS_READY)
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await probe.order()
+        return raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
     await eventually(leads)
     async with connected(scheduler.address, worker_id) as worker:
@@ -131,8 +130,8 @@ async def test_a_queued_job_reaches_the_worker_with_its_checkpoint(
 
 
 async def test_a_lost_message_loses_nothing(scheduler: Scheduler, jobs: Jobs) -> None:
-    added = {jobs[0].add().request.request_id for _ in range(3)}
     async with _ready(scheduler) as worker:
+        added = {jobs[0].add().request.request_id for _ in range(3)}
         seen = set()
         for _ in added:
             assignment = await worker.assignment()
@@ -164,12 +163,12 @@ async def test_what_is_no_longer_queued_leaves_the_queue(
 async def test_twenty_jobs_and_three_workers_and_no_job_is_given_twice(
     scheduler: Scheduler, jobs: Jobs, jetstream: JetStream
 ) -> None:
-    added = [jobs[0].add(user_id=f"user-{number % 2}") for number in range(20)]
     async with AsyncExitStack() as stack:
+        workers = [await stack.enter_async_context(_ready(scheduler, f"w{number}")) for number in range(3)]
+        added = [jobs[0].add(user_id=f"user-{number % 2}") for number in range(20)]
         for job in added:
             await _announce(jetstream, job)
             await _announce(jetstream, job)
-        workers = [await stack.enter_async_context(_ready(scheduler, f"w{number}")) for number in range(3)]
         done = 0
         while done < len(added):
             for worker in workers[: len(added) - done]:
