@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from einops import rearrange
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as fn
@@ -18,7 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from triton_models.modeling.audio.autoencoder import AudioAutoencoder, AudioAutoencoderConfig
 from triton_models.modeling.audio.dit import AudioConditions, AudioDiT, AudioDiTConfig
-from triton_models.modeling.audio.tracks import TOKEN_RATE_HZ
+from triton_models.modeling.audio.tracks import TOKEN_RATE_HZ, TRACKS_PER_TOKEN
 from triton_models.training.audio.autoencoder import AUTOENCODER_FILE
 from triton_models.training.audio.loop import REFERENCE, LoopSettings, averaged, begin, fit, stage_parser
 from triton_models.training.audio.prepare import CLIPS_FILE
@@ -29,6 +30,7 @@ DIT_FILE = "dit.pt"
 _BATCH = 16
 _CROP = 48
 """Latents of a training example (1.9 s). Attention reaches a second either way, so longer clips are nothing new."""
+_HIT_WEIGHT = 3.0
 _HIDDEN_WORDS, _HIDDEN_AMBIENCE = 0.4, 0.4
 
 
@@ -72,7 +74,15 @@ def velocity_loss(network: AudioDiT, latents_BLC: Tensor, given: AudioConditions
     t_B = torch.sigmoid(0.4 + 1.2 * torch.randn(len(latents_BLC), generator=generator))
     noise = torch.randn(latents_BLC.shape, generator=generator)
     noisy = torch.lerp(latents_BLC, noise, t_B[:, None, None])
-    return fn.mse_loss(network(noisy, t_B, given), noise - latents_BLC)
+    error_BL = (network(noisy, t_B, given) - (noise - latents_BLC)).square().mean(dim=-1)
+    loss: Tensor = (error_BL * _importance(given.tracks_BVC)).mean()
+    return loss
+
+
+def _importance(tracks_BVC: Tensor) -> Tensor:
+    """[B, L] more around hits: they are a few latents in a hundred, and what synchronisation is judged by."""
+    hit_BV = rearrange(tracks_BVC, "b v (n c) -> b v n c", n=TRACKS_PER_TOKEN)[..., 0].amax(dim=-1)
+    return 1 + _HIT_WEIGHT * fn.max_pool1d(hit_BV[:, None], 5, stride=1, padding=2)[:, 0]
 
 
 def main() -> None:
