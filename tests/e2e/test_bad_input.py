@@ -12,6 +12,7 @@ from kinemesh.video.v1.video_service_pb2 import CreateVideoRequest, GetVideoRequ
 from kinemesh.video.v1.video_service_pb2_grpc import VideoServiceStub
 from tests.support.mesh import SMALL_VIDEO, RunningMesh, User
 
+MAX_BODY_BYTES = 20 * 2**20
 GOOD = json.dumps(dict(SMALL_VIDEO))
 
 
@@ -83,7 +84,7 @@ async def test_the_limit_counts_code_points(user: User) -> None:
 
 
 async def test_a_body_beyond_the_limit_is_413(user: User) -> None:
-    status, text = await post(user, with_fields(prompt="x" * (21 * 2**20)))
+    status, text = await post(user, with_fields(prompt="x" * MAX_BODY_BYTES))
     assert status == 413, text
 
 

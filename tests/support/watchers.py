@@ -17,6 +17,9 @@ from tests.support.mesh import RunningMesh, User
 
 Event = dict[str, Any]
 
+BEGINNING = "0-0"
+"""The event id before a video's first event."""
+
 HAPPY_PATH = [
     "PENDING",
     "ENCODING",
@@ -32,9 +35,9 @@ HAPPY_PATH = [
 ]
 
 
-async def watch_sse(user: User, video: str, last_event_id: str | None = None) -> list[Event]:
+async def watch_sse(user: User, video: str, last_event_id: str = BEGINNING) -> list[Event]:
     """Server-sent events to the terminal one, as {"event", "id", "data"}."""
-    headers = {"last-event-id": last_event_id} if last_event_id else {}
+    headers = {"last-event-id": last_event_id}
     timeout = httpx.Timeout(30, read=60)
     async with user.http.stream("GET", f"/v1/videos/{video}/stream", headers=headers, timeout=timeout) as response:
         assert response.status_code == 200, await response.aread()
@@ -56,7 +59,7 @@ def _parse_block(block: str) -> Event:
 async def watch_websocket(mesh: RunningMesh, user: User, video: str) -> list[Event]:
     """WebSocket messages until the server closes."""
     address = mesh.url.replace("http", "ws", 1)
-    url = f"{address}/v1/videos/{video}/progress?access_token={mesh.token(user.name)}"
+    url = f"{address}/v1/videos/{video}/progress?last_event_id={BEGINNING}&access_token={mesh.token(user.name)}"
     async with connect(url, proxy=None) as socket:
         return [json.loads(message) async for message in socket]
 
@@ -64,8 +67,9 @@ async def watch_websocket(mesh: RunningMesh, user: User, video: str) -> list[Eve
 async def watch_grpc(mesh: RunningMesh, user: User, video: str) -> list[WatchVideoResponse]:
     """Events of the server-streaming RPC until it ends."""
     metadata = (("authorization", f"Bearer {mesh.token(user.name)}"),)
+    request = WatchVideoRequest(request_id=video, last_event_id=BEGINNING)
     async with grpc.aio.insecure_channel(mesh.url.removeprefix("http://")) as channel:
-        call = VideoServiceStub(channel).WatchVideo(WatchVideoRequest(request_id=video), metadata=metadata)
+        call = VideoServiceStub(channel).WatchVideo(request, metadata=metadata)
         return [event async for event in call]
 
 

@@ -85,7 +85,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _malformed("a key occurs twice", twice)
+        raise _malformed(f"the key {_shown(twice)} occurs twice", twice)
     return result
 
 

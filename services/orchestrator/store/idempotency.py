@@ -20,10 +20,17 @@ class Entry:
     request_id: UUID
     fingerprint: bytes
     state: State
+    holder: UUID
+    """The call that accepts, or did."""
     held: bool
-    """Whether some call is accepting right now."""
+    """Whether it still may."""
     quote: Mapping[str, str] | None
     response: dict[str, Any] | None
+
+    @property
+    def free(self) -> bool:
+        """Whether a call may go on where another one stopped."""
+        return self.state == "PENDING" and not self.held
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,9 @@ ON CONFLICT (user_id, key) DO UPDATE SET
 WHERE k.state = 'DONE' AND k.expires_at < clock_timestamp()
 """
 _READ = """
-SELECT request_id, fingerprint, state, held_until > clock_timestamp() AS held, quote, response
+SELECT request_id, fingerprint, state, holder, held_until > clock_timestamp() AS held, quote, response
 FROM idempotency_keys
-WHERE user_id = $1 AND key = $2 AND NOT (state = 'DONE' AND expires_at < clock_timestamp()) FOR UPDATE
+WHERE user_id = $1 AND key = $2 AND NOT (state = 'DONE' AND expires_at < clock_timestamp())
 """
 _OURS = "user_id = $1 AND key = $2 AND holder = $3 AND state = 'PENDING'"
 _UNFINISHED = """
@@ -91,12 +98,18 @@ async def insert(
 ) -> Entry | None:
     """Makes a key for a new job; None when it exists already."""
     status = await connection.execute(_INSERT, hold.user_id, hold.key, fingerprint, request_id, hold.holder, hold_s)
-    return Entry(request_id, fingerprint, "PENDING", True, None, None) if status == "INSERT 0 1" else None
+    return Entry(request_id, fingerprint, "PENDING", hold.holder, True, None, None) if status == "INSERT 0 1" else None
+
+
+async def peek(pool: Pool, user_id: str, key: UUID) -> Entry | None:
+    """Reads a key without waiting for anybody."""
+    row = await pool.fetchrow(_READ, user_id, key)
+    return Entry(**row) if row else None
 
 
 async def read(connection: Connection, user_id: str, key: UUID) -> Entry | None:
     """Reads a key and locks it."""
-    row = await connection.fetchrow(_READ, user_id, key)
+    row = await connection.fetchrow(f"{_READ} FOR UPDATE", user_id, key)
     return Entry(**row) if row else None
 
 

@@ -7,10 +7,11 @@ so a retry goes on where a dead call stopped; if none comes, the sweeper gives t
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, Protocol
@@ -25,8 +26,9 @@ from services.orchestrator.store.idempotency import Entry, Hold
 from services.orchestrator.usecases.engine import JobEngine
 from services.orchestrator.usecases.estimate import Estimate, Estimator
 
-_WAIT_S = 5.0
-_POLL_S = 0.1
+_WAIT_S = 8.0
+_POLL_S = 0.05
+_MAX_POLL_S = 0.5
 _WORK_S = 20.0
 _HOLD_S = 30.0
 """A call that is accepting gives up well before others may take over its key."""
@@ -135,15 +137,19 @@ class AcceptVideo:
 
     async def _begin(self, hold: Hold, fingerprint: bytes) -> Entry:
         """Gets hold of the key, waiting a while for another call that has it."""
-        give_up_at = time.monotonic() + _WAIT_S
+        give_up_at, pause_s = time.monotonic() + _WAIT_S, _POLL_S
         while True:
-            entry = await transact(self._engine.pool, partial(self._try_begin, hold, fingerprint))
-            if entry is not None:
+            # Waiting takes no locks: a crowd of waiters must not keep the call that works from the database.
+            entry = await idempotency.peek(self._engine.pool, hold.user_id, hold.key)
+            if entry is None or entry.free:
+                entry = await transact(self._engine.pool, partial(self._try_begin, hold, fingerprint))
+            if entry is not None and _is_usable(entry, hold, fingerprint):
                 return entry
             if time.monotonic() > give_up_at:
                 message = "a request with this key is still being accepted"
                 raise Aborted("IDEMPOTENCY_KEY_IN_USE", message, retry_after_s=1)
-            await asyncio.sleep(_POLL_S)
+            await asyncio.sleep(random.uniform(0.5, 1) * pause_s)
+            pause_s = min(2 * pause_s, _MAX_POLL_S)
 
     async def _try_begin(self, hold: Hold, fingerprint: bytes, connection: Connection) -> Entry | None:
         await idempotency.serialize_user(connection, hold.user_id)
@@ -151,14 +157,9 @@ class AcceptVideo:
         if entry is None:
             await self._require_room(connection, hold.user_id)
             return await idempotency.insert(connection, hold, fingerprint, uuid4(), _HOLD_S)
-        if entry.fingerprint != fingerprint:
-            message = "the x-request-id was used with another request"
-            raise AlreadyExists("IDEMPOTENCY_KEY_REUSED", message)
-        if entry.state == "DONE":
-            return entry
-        if entry.held or entry.state == "ABANDONED":
-            return None
-        await idempotency.take_over(connection, hold, _HOLD_S)
+        if entry.free and entry.fingerprint == fingerprint:
+            await idempotency.take_over(connection, hold, _HOLD_S)
+            return replace(entry, holder=hold.holder, held=True)
         return entry
 
     async def _require_room(self, connection: Connection, user_id: str) -> None:
@@ -232,6 +233,13 @@ class AcceptVideo:
             "webhook_url": spec.webhook_url or None,
             "webhook_secret": self._ports.encrypt(spec.webhook_secret) if spec.webhook_secret else None,
         }
+
+
+def _is_usable(entry: Entry, hold: Hold, fingerprint: bytes) -> bool:
+    """Whether there is an answer, or it is this call that accepts; raises AlreadyExists for another request."""
+    if entry.fingerprint != fingerprint:
+        raise AlreadyExists("IDEMPOTENCY_KEY_REUSED", "the x-request-id was used with another request")
+    return entry.state == "DONE" or entry.holder == hold.holder
 
 
 def _lost() -> Aborted:

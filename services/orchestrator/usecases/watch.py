@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
@@ -83,7 +83,9 @@ class WatchVideo:
         self._silence_s = silence_s
 
     async def __call__(self, user_id: str, request_id: str, last_event_id: str) -> AsyncGenerator[WatchEvent, None]:
-        """Yields a video's events and ends after the terminal one; phases passed since `last_event_id` come first.
+        """Yields a video's events and ends after the terminal one.
+
+        The states passed since `last_event_id` come first; "0-0" is before all of them.
 
         Raises:
             NotFound: VIDEO_NOT_FOUND, before the first event.
@@ -120,10 +122,19 @@ class WatchVideo:
                 return event
 
     async def _catch_up(self, job: Job, rev: int) -> AsyncIterator[WatchEvent]:
-        """Yields the phases since a revision, then where the video is."""
+        """Yields every state since a revision, then where the video is."""
         if job.rev > rev:
             for past in await history.changes_after(self._pool, job.request_id, rev):
-                if past.previous and past.previous.phase != past.status.phase and not past.status.terminal:
-                    position = Position(past.rev, 0)
-                    yield PhaseChange(position, str(job.request_id), past.previous, past.status, past.occurred_at)
+                if not past.status.terminal and (event := _passed(job, past)):
+                    yield event
         yield Ended(job) if job.status.terminal else Snapshot(job)
+
+
+def _passed(job: Job, past: history.StateChange) -> PhaseChange | Snapshot | None:
+    """A change of state as its watchers are told; None for a new claim of the same state, and for the present one."""
+    if past.previous and past.previous.phase != past.status.phase:
+        return PhaseChange(Position(past.rev, 0), str(job.request_id), past.previous, past.status, past.occurred_at)
+    if past.previous is past.status or past.rev == job.rev:
+        return None
+    then = replace(job, status=past.status, rev=past.rev, progress_seq=0, lease_owner=None, updated_at=past.occurred_at)
+    return Snapshot(then)

@@ -113,12 +113,15 @@ async def test_server_sent_events_are_the_source_s(driver: Driver) -> None:
         if texts[-1].startswith(": "):
             await driver.cancel("sse", request_id)
     names = [text.split("\n")[0] for text in texts if not text.startswith(":")]
-    assert names == [
-        "event: phase_change",
-        "event: phase_change",
-        "event: phase_change",
-        "event: progress",
-        "event: error",
+    statuses = [_data(text)["status"] for text in texts if not text.startswith(":")]
+    assert list(zip(names, statuses, strict=True)) == [
+        ("event: progress", "PENDING"),
+        ("event: phase_change", "ENCODING"),
+        ("event: phase_change", "QUEUED"),
+        ("event: progress", "ASSIGNED"),
+        ("event: phase_change", "GENERATING"),
+        ("event: progress", "GENERATING"),
+        ("event: error", "CANCELLED"),
     ]
     progress, error = _data(texts[names.index("event: progress")]), _data(texts[-1])
     assert list(progress) == [
