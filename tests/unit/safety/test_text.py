@@ -15,6 +15,7 @@ from services.safety.text.rules import DEFAULT_RULES, RuleBook, RuleFile
 from services.safety.training.fit import accuracy, fit
 from services.safety.training.grammar import Grammar
 from tests.unit.safety.prompts import HARMFUL, HARMLESS
+from triton_models.training.world.grammar import caption, sample_scene
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +119,8 @@ def test_the_shipped_weights_know_new_phrases() -> None:
         scores = classifier.score(readings(example.text)[0])
         right += {name for name in TEXT_CATEGORIES if scores[name] >= 0.7} == set(example.categories)
     assert right / len(examples) > 0.95
+
+
+def test_what_the_reference_model_was_trained_on_passes_by_far(check: TextCheck) -> None:
+    captions = [caption(sample_scene(seed), seed) for seed in range(300)]
+    assert max(max(check(text).values()) for text in captions) < 0.35
