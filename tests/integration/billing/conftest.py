@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import grpc
 import pytest
 import pytest_asyncio
 
@@ -86,21 +85,24 @@ async def billing(settings: Settings, jobs: tuple[FakeJobs, str]) -> AsyncIterat
     """The service, run in this process."""
     runtime = Runtime()
     running = asyncio.create_task(runtime.run(settings, partial(build, settings), SERVICE))
-    async with contextlib.AsyncExitStack() as stack:
+    try:
         await eventually(lambda: _serving(runtime, running))
-        channel: grpc.aio.Channel = await stack.enter_async_context(open_channel(f"127.0.0.1:{runtime.ports['grpc']}"))
-        pool = await asyncpg.create_pool(
-            settings.postgres_dsn.get_secret_value(), min_size=1, server_settings={"search_path": SERVICE}
-        )
-        yield Billing(
-            billing_service_pb2_grpc.BillingServiceStub(channel),
-            billing_service_pb2_grpc.AccountServiceStub(channel),
-            await stack.enter_async_context(pool),
-            await stack.enter_async_context(open_jetstream(settings, "test")),
-            jobs[0],
-        )
-    runtime.stopping.set()
-    assert await running == 0
+        async with contextlib.AsyncExitStack() as stack:
+            channel = await stack.enter_async_context(open_channel(f"127.0.0.1:{runtime.ports['grpc']}"))
+            pool = await asyncpg.create_pool(
+                settings.postgres_dsn.get_secret_value(), min_size=1, server_settings={"search_path": SERVICE}
+            )
+            yield Billing(
+                billing_service_pb2_grpc.BillingServiceStub(channel),
+                billing_service_pb2_grpc.AccountServiceStub(channel),
+                await stack.enter_async_context(pool),
+                await stack.enter_async_context(open_jetstream(settings, "test")),
+                jobs[0],
+            )
+    finally:
+        runtime.stopping.set()
+        exit_code = await running
+    assert exit_code == 0
 
 
 async def _serving(runtime: Runtime, running: asyncio.Task[int]) -> bool:

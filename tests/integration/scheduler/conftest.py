@@ -108,14 +108,17 @@ async def _run(settings: Settings) -> AsyncIterator[Scheduler]:
             running.result()
         return "grpc" in runtime.ports
 
-    await eventually(serving)
-    address = f"127.0.0.1:{runtime.ports['grpc']}"
-    async with open_channel(address) as channel:
-        yield Scheduler(
-            address,
-            scheduler_service_pb2_grpc.SchedulerServiceStub(channel),
-            scheduler_service_pb2_grpc.WorkerServiceStub(channel),
-            runtime,
-        )
-    runtime.stopping.set()
-    assert await running == 0
+    try:
+        await eventually(serving)
+        address = f"127.0.0.1:{runtime.ports['grpc']}"
+        async with open_channel(address) as channel:
+            yield Scheduler(
+                address,
+                scheduler_service_pb2_grpc.SchedulerServiceStub(channel),
+                scheduler_service_pb2_grpc.WorkerServiceStub(channel),
+                runtime,
+            )
+    finally:
+        runtime.stopping.set()
+        exit_code = await running
+    assert exit_code == 0

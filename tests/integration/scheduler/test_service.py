@@ -35,8 +35,8 @@ async def _ready(scheduler: Scheduler, worker_id: str = "w1") -> AsyncIterator[F
     async def leads() -> bool:
         # A stream that does not register leaves no trace; only the leader reads so far as to refuse it.
         async with connected(scheduler.address, "probe") as probe:
-            await probe.beat(worker_pb2.WORKER_STATUS_READY)
             with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await probe.beat(worker_pb2.WORKER_STATUS_READY)
                 await probe.order()
         return raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
@@ -265,8 +265,8 @@ async def test_a_worker_that_comes_back_with_its_job_keeps_it(
 
 async def test_the_first_message_must_register(scheduler: Scheduler) -> None:
     async with _ready(scheduler), connected(scheduler.address, "w2") as rude:
-        await rude.beat(worker_pb2.WORKER_STATUS_READY)
         with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await rude.beat(worker_pb2.WORKER_STATUS_READY)
             await rude.order()
         assert error_from_rpc(raised.value).violations[0].field == "register"
 
