@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+import grpc
+
 from kinemesh.orchestrator.v1 import job_service_pb2, job_service_pb2_grpc
 from kinemesh.video.v1 import video_pb2
 from services.common.postgres import Pool
@@ -29,7 +31,11 @@ class Reconciler:
         """Adds what is missing and drops what is no longer queued; messages that come meanwhile are left alone."""
         started = await queue.now(self._pool)
         known = {job.request_id for job in await queue.list_all(self._pool)}
-        queued = await self._list_queued()
+        try:
+            queued = await self._list_queued()
+        except grpc.aio.AioRpcError as exc:
+            logger.warning("queue not reconciled", extra={"code": exc.code().name})
+            return
         missing = [job for job in queued if job.request_id not in known]
         await queue.put(self._pool, missing)
         dropped = await queue.drop_others(self._pool, {job.request_id for job in queued}, started)
@@ -41,7 +47,8 @@ class Reconciler:
         jobs: list[QueuedJob] = []
         request = job_service_pb2.ListJobsRequest(status=video_pb2.VIDEO_STATUS_QUEUED, page_size=_PAGE)
         while True:
-            response = await self._jobs.ListJobs(request)
+            # At the start of the mesh the orchestrator may still be on its way.
+            response = await self._jobs.ListJobs(request, wait_for_ready=True)
             jobs += convert.to_jobs(response.jobs)
             if not response.next_page_token:
                 return jobs
