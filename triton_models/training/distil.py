@@ -21,11 +21,11 @@ from torch import Tensor, nn
 
 from ..modeling.dit import Text, VideoDiT
 from ..modeling.reference import DIT_FILE, ReferenceConfig, load_config, save_weights
+from ..modeling.turbo.student import STUDENT_FILE
 from .dit import Clips, follow, load_text
 from .run import RUNS, WEIGHTS, Run
 from .turbo.objectives import Batch, Field, Stage, consistency_loss, guided_field, progressive_loss, stages
 
-STUDENT_FILE = "video_dit_student.safetensors"
 LADDER = (50, 25, 12, 6, 4)
 _TEACHER_TIER = "STANDARD"
 """Whose guidance and shift the teacher samples with."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -28,15 +28,6 @@ from triton_models.training.turbo.objectives import (
 SHIFT = 2.0
 SPREAD = 0.35
 NO_TEXT = Text(torch.zeros(1, 1, 1), torch.ones(1, 1, dtype=torch.bool))
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """These networks are so small that a second thread only waits for the first."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def two_lumps(latents: Tensor, t_B: Tensor, text: Text) -> Tensor:

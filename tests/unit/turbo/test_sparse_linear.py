@@ -64,9 +64,8 @@ def test_sparse_branch_attends_to_the_kept_keys_only(length: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
-@pytest.mark.parametrize("length", [128, 101])
-def test_the_fused_form_agrees_with_the_gathered_one(length: int) -> None:
-    q, k, v = heads(length)
+def test_the_fused_form_agrees_with_the_gathered_one() -> None:
+    q, k, v = heads(101)
     selected = select_blocks(q, k, CONFIG)
     fused = flex_block_attention(q, k, v, selected, CONFIG, flex=flex_attention)
     torch.testing.assert_close(fused, gathered_attention(q, k, v, selected, CONFIG))

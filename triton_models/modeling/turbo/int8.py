@@ -88,9 +88,8 @@ class Int8Linear(nn.Module):
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
         rows = x.reshape(-1, x.shape[-1])
         rows_int8, row_scale = quantise_rows(rows if self.smooth is None else rows / self.smooth)
-        products = int8_matmul(rows_int8, self.weight_int8.T)
-        out = products * row_scale * self.scale
-        out = out if self.bias is None else out + self.bias
+        out = int8_matmul(rows_int8, self.weight_int8.T).float().mul_(row_scale).mul_(self.scale)
+        out = out if self.bias is None else out.add_(self.bias)
         return out.to(dtype).view(*x.shape[:-1], -1)
 
     def dequantised(self) -> Tensor:
