@@ -8,11 +8,12 @@ from typing import Any
 import grpc
 import pytest
 
+from gateway.envoy.settings import GatewaySettings
 from kinemesh.video.v1.video_service_pb2 import CreateVideoRequest, GetVideoRequest
 from kinemesh.video.v1.video_service_pb2_grpc import VideoServiceStub
 from tests.support.mesh import SMALL_VIDEO, RunningMesh, User
 
-MAX_BODY_BYTES = 20 * 2**20
+MAX_BODY_BYTES: int = GatewaySettings.model_fields["max_body_bytes"].default
 GOOD = json.dumps(dict(SMALL_VIDEO))
 
 

@@ -72,7 +72,7 @@ async def registered_worker(mesh: RunningMesh, within_s: float = 15) -> dict[str
 
 async def test_the_worker_is_registered_with_what_it_did(mesh: RunningMesh, finished: Finished) -> None:
     row = await registered_worker(mesh)
-    assert row["gpu_count"] >= 1
+    assert row["gpu_type"]
     assert row["gpu_memory_total_gb"] > 0
     assert row["last_heartbeat"] is not None
     loaded = row["loaded_models"]
@@ -97,7 +97,7 @@ async def test_the_ledger_balances_and_the_price_was_captured_once(mesh: Running
 
 
 async def test_the_queue_message_has_exactly_the_sources_fields(finished: Finished) -> None:
-    (data,) = finished.queue_messages
+    data = next(message for message in finished.queue_messages if message["request_id"] == finished.id)
     assert data.pop("enqueued_at")
     assert data.pop("prompt_embedding_path").startswith("s3://embeddings/")
     assert data == {
