@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kinemesh.orchestrator.v1 import job_service_pb2_grpc
 from kinemesh.scheduler.v1 import scheduler_service_pb2, scheduler_service_pb2_grpc
+from services.common.catalogue import load_catalogue
 from services.common.jetstream import open_jetstream
 from services.common.lifecycle import Runtime
 from services.common.migrations import migrate
@@ -33,6 +34,7 @@ _SERVICES = scheduler_service_pb2.DESCRIPTOR.services_by_name
 
 async def build(settings: Settings, runtime: Runtime) -> None:
     """Connects, migrates, and serves."""
+    catalogue = load_catalogue(settings.catalogue_path)
     pool = await runtime.enter(open_pool(settings, SERVICE))
     await migrate(settings, SERVICE, _VERSIONS)
     jetstream = await runtime.enter(open_jetstream(settings, SERVICE))
@@ -43,7 +45,7 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     )
     lost_jobs = LostJobs(jobs)
     registry = Registry(pool, hub, lost_jobs, registered)
-    policy = Policy(settings.ageing_s, settings.preempt_below_fraction)
+    policy = Policy(settings.ageing_s, settings.preempt_below_fraction, catalogue.default_model)
     situations = Situations(pool, hub, policy, settings.preempt_patience_s)
     scheduling = Scheduling(
         pool,

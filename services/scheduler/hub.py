@@ -11,6 +11,8 @@ from kinemesh.scheduler.v1 import scheduler_service_pb2 as pb
 from services.common.errors import Unavailable
 from services.scheduler.domain.workers import WorkerStatus
 
+_AFTER_LOAD_S = 5.0
+
 
 class Session:
     """One stream: orders go out through it."""
@@ -49,7 +51,8 @@ class Session:
     def note_status(self, status: WorkerStatus) -> None:
         """Notes what the worker says it does: a load that was seen to begin and to end is over, also when it failed."""
         if self._seen_loading and status is not WorkerStatus.LOADING_MODEL:
-            self._ordered_model = ""
+            # One that failed is not ordered again at once.
+            self._load_deadline = min(self._load_deadline, time.monotonic() + _AFTER_LOAD_S)
         self._seen_loading = status is WorkerStatus.LOADING_MODEL
 
     def loading(self, loaded: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from services.common.settings import NatsSettings, PostgresSettings, ServiceSettings
@@ -12,6 +14,8 @@ class Settings(PostgresSettings, NatsSettings, ServiceSettings):
 
     orchestrator_address: str
     """host:port of the orchestrator."""
+    catalogue_path: Path = Path("deploy/catalogue.yaml")
+    """Catalogue file; a worker that holds no model and has nothing to do loads its default model."""
     heartbeat_interval_s: float = Field(default=5.0, gt=0)
     """Seconds between two heartbeats of a worker."""
     worker_lease_s: float = Field(default=15.0, gt=0)

@@ -27,6 +27,8 @@ class Policy:
     """Seconds of waiting that lift a job by one tier."""
     preempt_below_fraction: float
     """Share of steps done from which a job is left alone."""
+    default_model: str = ""
+    """Model that a worker without any loads while nobody waits; empty for none."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def place(situation: Situation, policy: Policy) -> list[Decision]:
         if round_.exhausted:
             break
         round_.serve(job)
+    round_.warm_up(policy.default_model)
     return round_.decisions
 
 
@@ -171,6 +174,12 @@ class _Round:
             self._load(job.model, able)
         elif job.tier is Tier.REALTIME:
             self._preempt_for(job)
+
+    def warm_up(self, model: str) -> None:
+        """Lets workers that hold nothing and have nothing to do load a model, so that the next job need not wait."""
+        for worker in self.free:
+            if not worker.loaded and model in worker.models:
+                self.decisions.append(LoadModel(worker.worker_id, model))
 
     def _load(self, model: str, able: list[Worker]) -> None:
         """Prefers an empty worker, then one whose model few jobs wait for."""

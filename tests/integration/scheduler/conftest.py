@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -24,6 +25,8 @@ from services.scheduler.app import SERVICE, build
 from services.scheduler.settings import Settings
 from tests.integration.scheduler.fakes import FakeJobs
 from tests.support.waiting import eventually
+
+_CATALOGUE = Path(__file__).parents[3] / "deploy" / "catalogue.yaml"
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ def settings(postgres_dsn: str, nats: Nats, jobs: tuple[FakeJobs, str]) -> Setti
             "postgres_dsn": postgres_dsn,
             "nats_url": nats.url,
             "orchestrator_address": jobs[1],
+            "catalogue_path": _CATALOGUE,
             "tick_s": 0.1,
             "reconcile_interval_s": 0.3,
             "worker_lease_s": 60,

@@ -52,14 +52,17 @@ def test_a_load_lasts_until_the_model_is_there() -> None:
     assert session.loading("A") == ""
 
 
-def test_a_load_that_failed_is_over() -> None:
-    session = Session("w1")
+def test_a_load_that_failed_is_over_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, now = Session("w1"), 100.0
+    monkeypatch.setattr("services.scheduler.hub.time.monotonic", lambda: now)
     session.note_load_order("A", patience_s=60)
     session.note_status(WorkerStatus.IDLE)
     assert session.loading("") == "A"
     session.note_status(WorkerStatus.LOADING_MODEL)
     assert session.loading("") == "A"
     session.note_status(WorkerStatus.IDLE)
+    assert session.loading("") == "A"
+    now += 6
     assert session.loading("") == ""
 
 

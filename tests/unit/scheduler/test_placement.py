@@ -181,6 +181,19 @@ def test_draining_and_busy_workers_get_nothing(worker: Worker) -> None:
     assert place(_situation([_job()], [worker]), _POLICY) == []
 
 
+def test_idle_workers_without_a_model_load_the_default_one() -> None:
+    warm = Policy(ageing_s=300, preempt_below_fraction=0.9, default_model="B")
+    workers = [
+        _worker("w1", loaded=""),
+        _worker("w2", loaded="A"),
+        _worker("w3", loaded="", models="A"),
+        _worker("w4", loaded="", loading="B"),
+        _worker("w5", loaded="", accepting=False),
+    ]
+    assert place(_situation([], workers), warm) == [LoadModel("w1", "B")]
+    assert place(_situation([_job(model="A")], workers[:1]), warm) == [LoadModel("w1", "A")]
+
+
 def test_a_job_nobody_can_run_does_not_hold_up_the_others() -> None:
     stuck, runnable = _job(model="C", age_s=100), _job(model="A")
     assert place(_situation([stuck, runnable], [_worker("w1")]), _POLICY) == [Assign(runnable, "w1")]
