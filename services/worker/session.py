@@ -7,7 +7,7 @@ import itertools
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import grpc
 
@@ -115,10 +115,10 @@ class SchedulerSession:
 
     async def _wait_for_change(self, interval_s: float, listening: asyncio.Task[None]) -> None:
         changed = asyncio.ensure_future(self._state.changed.wait())
-        await asyncio.wait({changed, listening}, timeout=interval_s, return_when=asyncio.FIRST_COMPLETED)
-        changed.cancel()
-        with suppress(asyncio.CancelledError):
-            await changed
+        try:
+            await asyncio.wait({changed, listening}, timeout=interval_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
 
 
 @asynccontextmanager
