@@ -21,6 +21,7 @@ WHERE status = ANY($1) AND lease_owner IS NULL AND available_at <= clock_timesta
 ORDER BY CASE tier WHEN 'REALTIME' THEN 0 WHEN 'STANDARD' THEN 1 ELSE 2 END, created_at
 LIMIT 1 FOR UPDATE SKIP LOCKED
 """
+# As the source lists them; a cancellation is no news to the user who made it.
 _WEBHOOK_EVENTS = {Status.COMPLETED: "video.completed", Status.FAILED: "video.failed", Status.BLOCKED: "video.blocked"}
 _ANNOUNCE_DELIVERY = "INSERT INTO webhook_deliveries (delivery_id, request_id, event) VALUES ($1, $2, $3)"
 

@@ -18,6 +18,7 @@ from services.orchestrator.store.checkpoints import Checkpoint
 from services.orchestrator.usecases.engine import JobEngine, lock_job, no_such_job
 
 _MAX_OWNER = 128
+_MAX_WORKER = 64
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Claims:
 
         A caller whose answer was lost does not know of the job; its lease ends, and the job is claimed again.
         """
-        _require_owner_name("owner", owner)
+        _require_name("owner", owner, _MAX_OWNER)
         statuses = [status for status, of_stage in STAGES.items() if of_stage == stage]
         if not statuses:
             raise InvalidArgument.of_field("stage", "must name a stage")
@@ -57,7 +58,7 @@ class Claims:
 
     async def assign(self, request_id: UUID, worker_id: str) -> Assignment:
         """Gives a QUEUED job to a worker; for the worker that has just got it, the same answer again."""
-        _require_owner_name("worker_id", worker_id)
+        _require_name("worker_id", worker_id, _MAX_WORKER)
         newest: list[Checkpoint] = []
 
         async def work(connection: Connection) -> tuple[Job, bool]:
@@ -87,6 +88,6 @@ class Claims:
         raise FailedPrecondition("FENCED", "the job is not the caller's any more", epoch=job.epoch)
 
 
-def _require_owner_name(field: str, name: str) -> None:
-    if not name or len(name) > _MAX_OWNER:
-        raise InvalidArgument.of_field(field, f"must have 1 to {_MAX_OWNER} characters")
+def _require_name(field: str, name: str, longest: int) -> None:
+    if not name or len(name) > longest:
+        raise InvalidArgument.of_field(field, f"must have 1 to {longest} characters")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # The last checkpoint is copied in the background and may arrive when denoising is over.
 _SAVING = {Status.GENERATING, Status.VAE_DECODING, Status.AUDIO_GENERATING}
+_MAX_WORKER = 64
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -71,6 +72,8 @@ class ProgressKeeper:
         """
         if not _SHA256.fullmatch(checkpoint.sha256):
             raise InvalidArgument.of_field("checkpoint.state.sha256", "must be a lower-case hexadecimal sha256")
+        if len(checkpoint.worker_id) > _MAX_WORKER:
+            raise InvalidArgument.of_field("checkpoint.worker_id", f"must have at most {_MAX_WORKER} characters")
         job, stored, is_new = await transact(self._engine.pool, lambda c: self._save(c, checkpoint, gpu_time_ms))
         if is_new:
             await self._engine.feed.publish_checkpoint(job, stored)

@@ -93,8 +93,12 @@ class UrlGuard:
             raise AddressRefusedError("must be an https URL")
         if parts.scheme != "https" and not self._allow_private:
             raise AddressRefusedError("must be an https URL")
-        async with asyncio.timeout(_LOOKUP_S):
-            found = await self._lookup(parts.hostname, parts.port or 443)
+        try:
+            async with asyncio.timeout(_LOOKUP_S):
+                found = await self._lookup(parts.hostname, parts.port or 443)
+        except UnicodeError as exc:
+            # Empty or overlong labels: no name that anybody could have.
+            raise AddressRefusedError("must name a host") from exc
         if not self._allow_private and not all(is_public(address) for address in found):
             raise AddressRefusedError("must lead to a public address")
         return found

@@ -52,6 +52,13 @@ async def test_a_name_that_resolves_later_is_accepted_now_and_vetted_when_called
         await _guard().addresses("https://later.example/")
 
 
+@pytest.mark.parametrize("host", ["a" * 100 + ".example", "a..b", ".example"])
+async def test_names_that_nobody_can_have_are_refused(host: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        await UrlGuard(allow_private=False).vet_submitted(f"https://{host}/")
+    assert refused.value.reason == "WEBHOOK_URL_REFUSED"
+
+
 async def test_a_pinned_name_has_only_the_vetted_addresses() -> None:
     found = await PinnedResolver(["8.8.8.8", "2606::1"]).resolve("changed.example", 443)
     assert [(entry["hostname"], entry["host"], entry["port"]) for entry in found] == [
