@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -56,7 +57,8 @@ class CheckPrompt:
         The prompt is judged on every call: nobody may have a harmless prompt passed and then use its id for another.
         """
         started = time.perf_counter()
-        scores = self._scorer(prompt)
+        # Some odd prompts take a few hundred milliseconds.
+        scores = await asyncio.to_thread(self._scorer, prompt)
         verdict = decide(scores, self._thresholds, self._scorer.version, _elapsed_ms(started))
         recorded = await self._audit.record_once(request_id, CheckType.PRE_GEN, verdict)
         return _counted(CheckType.PRE_GEN, recorded)
@@ -102,7 +104,7 @@ class CheckVideo:
             MediaFailed: It cannot be read; nothing passes that could not be looked at.
         """
         started = time.perf_counter()
-        with TemporaryDirectory(prefix="kinemesh-safety-") as folder:
+        with TemporaryDirectory(prefix="kinemesh-safety-", ignore_cleanup_errors=True) as folder:
             file = Path(folder, "mezzanine.mkv")
             await self._store.get_file(mezzanine, file, sha256=sha256)
             found = await run_sandboxed(_CHECK, asdict(self._chain.request(file)), self._chain.limits)

@@ -62,7 +62,7 @@ class MakeVideo:
             NotFound, DataLoss: The mezzanine or the sound is missing or damaged.
             MediaFailed: It cannot be read or converted.
         """
-        with TemporaryDirectory(prefix="kinemesh-transcode-") as folder:
+        with TemporaryDirectory(prefix="kinemesh-transcode-", ignore_cleanup_errors=True) as folder:
             mezzanine, plain, signed = (Path(folder, name) for name in ("mezzanine.mkv", "plain.mp4", "signed.mp4"))
             sound = Path(folder, "sound.wav") if task.audio else None
             await self._store.get_file(task.mezzanine.ref, mezzanine, sha256=task.mezzanine.sha256)
@@ -103,7 +103,7 @@ class Publish:
 
     async def __call__(self, task: TranscodeTask, video: Source) -> Published:
         """Returns everything that was stored; raises as MakeVideo."""
-        with TemporaryDirectory(prefix="kinemesh-publish-") as folder:
+        with TemporaryDirectory(prefix="kinemesh-publish-", ignore_cleanup_errors=True) as folder:
             file = Path(folder, "video.mp4")
             stored = await self._store.get_file(video.ref, file, sha256=video.sha256)
             manifest_json = (await asyncio.to_thread(self._provenance.verify, file, MP4)).manifest_json
@@ -157,7 +157,7 @@ class VerifyProvenance:
         mime_type = _MIME_TYPES.get(Path(ref.key).suffix)
         if ref.bucket != self._bucket or mime_type is None:
             raise InvalidArgument.of_field("uri", f"must name an .mp4 or .jpg object of the bucket {self._bucket}")
-        with TemporaryDirectory(prefix="kinemesh-verify-") as folder:
+        with TemporaryDirectory(prefix="kinemesh-verify-", ignore_cleanup_errors=True) as folder:
             file = Path(folder, "media")
             await self._store.get_file(ref, file)
             return await asyncio.to_thread(self._provenance.verify, file, mime_type)
