@@ -24,6 +24,11 @@ class StageJobs(job_service_pb2_grpc.JobServiceServicer):
         self.blocked: list[pb.BlockJobRequest] = []
         self.failed: list[pb.FailJobRequest] = []
 
+    def forget(self) -> None:
+        """Forgets what was said."""
+        for said in (self.advanced, self.blocked, self.failed):
+            said.clear()
+
     async def ClaimJob(self, request: pb.ClaimJobRequest, context: Context) -> pb.ClaimJobResponse:
         self.claimed_stages.add(request.stage)
         if not self.due:

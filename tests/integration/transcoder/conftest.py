@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import grpc
 import numpy as np
@@ -39,9 +38,9 @@ class Transcoder:
     audio: job_service_pb2.Artifact
 
 
-@pytest.fixture
-def settings(objectstore: ObjectStoreServer, nats: Nats, bucket_prefix: str, tmp_path: Path) -> Settings:
-    keys = prepare_keys(tmp_path / "keys")
+@pytest.fixture(scope="module")
+def settings(objectstore: ObjectStoreServer, nats: Nats, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    keys = prepare_keys(tmp_path_factory.mktemp("keys"))
     return Settings.model_validate(
         {
             "orchestrator_address": "127.0.0.1:1",
@@ -49,18 +48,27 @@ def settings(objectstore: ObjectStoreServer, nats: Nats, bucket_prefix: str, tmp
             "s3_endpoint_url": objectstore.endpoint_url,
             "s3_access_key": objectstore.access_key,
             "s3_secret_key": objectstore.secret_key,
-            "s3_bucket_media": f"{bucket_prefix}media",
-            "s3_bucket_mezzanine": f"{bucket_prefix}mezzanine",
+            "s3_bucket_media": "transcoder-media",
+            "s3_bucket_mezzanine": "transcoder-mezzanine",
             "c2pa_certificate_chain_file": keys.c2pa_chain,
             "c2pa_private_key_file": keys.c2pa_key,
             "c2pa_trust_anchors_file": keys.c2pa_root,
+            "shutdown_grace_s": 0.5,
         }
     )
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def transcoder(settings: Settings, tmp_path: Path) -> AsyncIterator[Transcoder]:
+@pytest.fixture
+def transcoder(running: Transcoder) -> Transcoder:
+    """The module's transcoder, with nothing said about jobs yet."""
+    running.jobs.forget()
+    return running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def running(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Transcoder]:
     """Five seconds of picture at 12 frames per second and of sound lie ready."""
+    tmp_path = tmp_path_factory.mktemp("media")
     write_mezzanine(tmp_path / "m.mkv", moving_scene(60), 12)
     write_sound(tmp_path / "s.wav", np.full(80_000, 1000, np.int16), 16_000)
     async with running_jobs() as (jobs, address), open_object_store(settings) as store:
