@@ -108,10 +108,17 @@ async def settings(
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def driver(settings: Settings, fakes: tuple[FakeSafety, FakeBilling, str]) -> AsyncIterator[Driver]:
     """The service, run in this process."""
+    async with driving(settings, fakes) as driver:
+        yield driver
+
+
+@contextlib.asynccontextmanager
+async def driving(settings: Settings, fakes: tuple[FakeSafety, FakeBilling, str]) -> AsyncIterator[Driver]:
+    """Runs one replica in this process."""
     runtime = Runtime()
     running = asyncio.create_task(runtime.run(settings, partial(build, settings), SERVICE))
     async with contextlib.AsyncExitStack() as stack:
-        await eventually(lambda: _serving(runtime, running))
+        await eventually(lambda: _serving(runtime, running), timeout_s=60)
         channel = await stack.enter_async_context(open_channel(f"127.0.0.1:{runtime.ports['grpc']}", retry=False))
         store = await stack.enter_async_context(open_object_store(settings))
         await store.ensure_buckets(settings.s3_bucket_media)
