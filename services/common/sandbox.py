@@ -19,6 +19,8 @@ from services.common.errors import Internal
 # Not `-m`: run as __main__, the module would exist twice, and so would its exception.
 _CHILD = "from services.common.sandbox_child import main; main()"
 _MAX_ANSWER_BYTES = 8 * 1024 * 1024
+# On many cores every thread would reserve address space of its own, and the cap would be reached by doing nothing.
+_ENVIRONMENT = {"LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ async def run_sandboxed(target: str, request: Mapping[str, Any], limits: Sandbox
         *(sys.executable, "-c", _CHILD, target),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"},
+        env={"PATH": os.environ.get("PATH", ""), **_ENVIRONMENT},
         limit=_MAX_ANSWER_BYTES,
     )
     question = json.dumps({"limits": asdict(limits), "request": request}).encode()

@@ -18,6 +18,7 @@ from services.safety.frames.request import FrameCheckRequest
 from services.safety.frames.sampling import Sampler
 
 _COLUMNS, _ROWS = 64, 36
+_DECODER_THREADS = 2
 _MAX_SIDE_PX = 4096
 _MAX_FPS = 240
 _MAX_FRAMES = 60 * 60
@@ -58,7 +59,7 @@ def _frames(path: Path) -> Iterator[tuple[float, VideoFrame]]:
         if len(container.streams.video) != 1:
             raise RefusedMediaError("the file has not exactly one video stream")
         stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = _DECODER_THREADS
         rate = _checked_rate(stream)
         for index, frame in enumerate(container.decode(stream)):
             if index == _MAX_FRAMES:

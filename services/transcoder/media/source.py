@@ -17,6 +17,7 @@ from services.common.sandbox_child import RefusedMediaError
 
 MAX_SIDE_PX = 4096
 MAX_FPS = 240
+_THREADS = 2
 _ONLY_FILES = {"protocol_whitelist": "file"}
 
 
@@ -29,7 +30,7 @@ def open_video(path: Path, container_format: str) -> Iterator[tuple[av.container
         stream = container.streams.video[0]
         if not 0 < max(stream.width, stream.height) <= MAX_SIDE_PX:
             raise RefusedMediaError("the video's size is out of range")
-        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = _THREADS
         yield container, stream
 
 
@@ -54,6 +55,7 @@ class Conformer:
 
     def __init__(self, stream: VideoStream, width: int, height: int) -> None:
         graph = Graph()
+        graph.threads = _THREADS
         steps = [
             graph.add_buffer(template=stream, time_base=Fraction(1, 1000)),
             graph.add("scale", _scale_to_fill(stream.width, stream.height, width, height)),

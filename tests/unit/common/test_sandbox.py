@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.common.sandbox import MediaFailed, SandboxLimits, run_sandboxed
 from services.common.sandbox_child import RefusedMediaError
+from tests.support.waiting import eventually
 
 LIMITS = SandboxLimits(memory_mb=512, cpu_s=20, wall_s=20, file_mb=1)
 
@@ -86,3 +90,43 @@ async def test_time_is_capped() -> None:
 async def test_a_crash_is_an_error_and_nothing_more() -> None:
     with pytest.raises(MediaFailed, match="died"):
         await call("crash")
+
+
+def announce_and_hang(request: dict[str, Any]) -> dict[str, Any]:
+    Path(request["pid_file"]).write_text(str(os.getpid()))
+    return hang(request)
+
+
+async def announced(pid_file: Path) -> int:
+    async def written() -> bool:
+        return pid_file.exists() and pid_file.read_text() != ""
+
+    await eventually(written)
+    return int(pid_file.read_text())
+
+
+async def died(pid: int) -> bool:
+    """Gone, or a zombie that only waits to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+async def test_a_cancelled_call_leaves_no_child(tmp_path: Path) -> None:
+    calling = asyncio.create_task(call("announce_and_hang", pid_file=str(tmp_path / "pid")))
+    pid = await announced(tmp_path / "pid")
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    assert await died(pid)
+
+
+async def test_the_child_dies_with_a_killed_parent(tmp_path: Path) -> None:
+    work = f"call('announce_and_hang', pid_file=r'{tmp_path}/pid')"
+    code = f"import asyncio; from {__name__} import call; asyncio.run({work})"
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    pid = await announced(tmp_path / "pid")
+    parent.kill()
+    await parent.wait()
+    await eventually(lambda: died(pid))
