@@ -104,3 +104,10 @@ def test_the_digest_follows_the_weights(model: AudioModel, tmp_path: Path) -> No
     save_weights(VideoVAE(video.vae), tmp_path / VAE_FILE)
     save_audio_model(SMALL, AudioNetworks(SMALL), tmp_path)
     assert load_audio_model(tmp_path).digest != model.digest
+
+
+def test_guidance_of_one_is_the_plain_network(model: AudioModel) -> None:
+    nearly = replace(model, config=replace(SMALL, guidance=1.0001))
+    plain = replace(model, config=replace(SMALL, guidance=1.0))
+    first, second = (finished(each.generate(request())).waveform for each in (nearly, plain))
+    assert np.abs(first - second).mean() < 0.05 * np.abs(first).mean()

@@ -167,18 +167,21 @@ class AudioModel:
         return SamplerState(noise, 0, shifted_schedule(steps, self.config.shift), "euler", request.seed)
 
     def _velocity(self, request: AudioRequest, tracks: SoundTracks) -> Velocity:
-        """Classifier-free guidance on the words; the picture and the flags hold for both halves of the batch."""
+        """The network under these conditions; guidance on the words is one batch of two, scale 1 does without."""
         tokens, seconds = track_tokens(tracks, max(round(request.duration_s * TOKEN_RATE_HZ), 1))
         text = Text(request.text_embeddings[None].float(), request.text_mask[None])
         if (width := text.embeddings_BKD.shape[-1]) != self.config.dit.text_width:
             raise ValueError(f"text embeddings have width {width}, not {self.config.dit.text_width}")
         wishes = torch.tensor([condition_vector(request.flags, request.cues)])
         given = AudioConditions(text, tokens[None], seconds, wishes)
+        dit, scale = self.networks.dit, self.config.guidance
+        if scale == 1:
+            return lambda latent_1LC, t: dit(latent_1LC, torch.full((1,), t), given)
         both = given.stacked_on(given.without_words())
 
         def velocity(latent_1LC: Tensor, t: float) -> Tensor:
-            towards, away = self.networks.dit(latent_1LC.repeat(2, 1, 1), torch.full((2,), t), both).chunk(2)
-            guided: Tensor = away + self.config.guidance * (towards - away)
+            towards, away = dit(latent_1LC.repeat(2, 1, 1), torch.full((2,), t), both).chunk(2)
+            guided: Tensor = away + scale * (towards - away)
             return guided
 
         return velocity

@@ -25,7 +25,7 @@ from triton_models.modeling.shapes import SPATIAL_FACTOR, TEMPORAL_FACTOR
 from triton_models.modeling.vae import VideoVAE
 
 GRID = 24
-_THRESHOLD = 0.25
+_THRESHOLD = 0.4
 """Least impact strength that counts as a hit."""
 
 
