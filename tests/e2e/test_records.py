@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import grpc
 import pytest
 
+from kinemesh.billing.v1.billing_service_pb2 import AuditLedgerRequest
+from kinemesh.billing.v1.billing_service_pb2_grpc import BillingServiceStub
 from tests.e2e.conftest import STEPS, Finished
 from tests.support.mesh import RunningMesh
 
@@ -90,10 +93,12 @@ async def test_both_safety_checks_are_in_the_audit_log(mesh: RunningMesh, finish
 
 
 async def test_the_ledger_balances_and_the_price_was_captured_once(mesh: RunningMesh, finished: Finished) -> None:
-    answer = await finished.owner.call("GET", "/v1/account")
-    assert answer.body["spent_credits"] == finished.body["credits_used"]
-    assert answer.body["held_credits"] == 0
-    assert answer.body["available_credits"] + answer.body["spent_credits"] == 100
+    account = await finished.owner.settled_account()
+    assert account["spent_credits"] == finished.body["credits_used"]
+    assert account["available_credits"] + account["spent_credits"] == 100
+    async with grpc.aio.insecure_channel(mesh.home.address("billing")) as channel:
+        audit = await BillingServiceStub(channel).AuditLedger(AuditLedgerRequest(), timeout=10)
+    assert (audit.imbalance_credits, audit.inconsistent_accounts, audit.unbalanced_jobs) == ("0", 0, 0)
 
 
 async def test_the_queue_message_has_exactly_the_sources_fields(finished: Finished) -> None:

@@ -25,8 +25,7 @@ async def test_twenty_videos_of_two_users_survive_a_kill_of_the_whole_mesh(mesh:
 
 async def assert_paid_for_ten(owner: User, bodies: list[Json]) -> None:
     """Ten prices were captured, and nothing is held."""
-    account = (await owner.call("GET", "/v1/account")).body
-    assert account["held_credits"] == 0
+    account = await owner.settled_account()
     assert account["spent_credits"] == 10 * bodies[0]["credits_used"]
 
 

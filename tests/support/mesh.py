@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -94,6 +95,16 @@ class User:
         body = await self.ended(video, within_s)
         assert body["status"] == "COMPLETED", body
         return body
+
+    async def settled_account(self, within_s: float = 30) -> Json:
+        """The account once nothing is held any more: settlement follows a video's end by an event."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            account = (await self.call("GET", "/v1/account")).body
+            if account["held_credits"] == 0:
+                return account
+            await asyncio.sleep(0.1)
+        pytest.fail(f"credits are still held after {within_s:g} s: {account}")
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,14 @@ class StateChange:
     occurred_at: datetime
 
 
-async def changes_after(pool: Pool, request_id: UUID, rev: int) -> list[StateChange]:
-    """Reads a job's changes of state after a revision, oldest first."""
+async def changes_between(pool: Pool, request_id: UUID, after_rev: int, to_rev: int) -> list[StateChange]:
+    """Reads a job's changes of state after one revision up to another, oldest first."""
     rows = await pool.fetch(
         """SELECT rev, previous_status, status, occurred_at FROM job_events
-        WHERE request_id = $1 AND rev > $2 ORDER BY rev""",
+        WHERE request_id = $1 AND rev > $2 AND rev <= $3 ORDER BY rev""",
         request_id,
-        rev,
+        after_rev,
+        to_rev,
     )
     return [
         StateChange(

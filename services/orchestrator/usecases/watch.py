@@ -124,7 +124,7 @@ class WatchVideo:
     async def _catch_up(self, job: Job, rev: int) -> AsyncIterator[WatchEvent]:
         """Yields every state since a revision, then where the video is."""
         if job.rev > rev:
-            for past in await history.changes_after(self._pool, job.request_id, rev):
+            for past in await history.changes_between(self._pool, job.request_id, rev, job.rev):
                 if not past.status.terminal and (event := _passed(job, past)):
                     yield event
         yield Ended(job) if job.status.terminal else Snapshot(job)
