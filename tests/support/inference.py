@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest_asyncio
 
 from deploy.local.ports import free_ports
-from deploy.local.process import running
+from deploy.local.process import Process, Program
 from deploy.local.servers.triton import STUB, Triton
 from services.worker.triton import TritonClient, open_triton
 
@@ -69,12 +70,40 @@ async def inference(server_directory: Path) -> AsyncIterator[Inference]:
         env={"KINEMESH_TRITON_WEIGHTS_DIR": str(weights), "KINEMESH_SCRATCH_DIRECTORY": str(scratch)},
     )
     async with (
-        running(server.program()) as process,
+        _supervised(server.program()) as started,
         open_triton(server.address, step_timeout_s=60, load_timeout_s=60, start_timeout_s=10) as client,
     ):
+        started.set_result(client)
         await asyncio.gather(*map(client.load, MODELS))
         yield Inference(server.address, client, scratch, weights, config)
-        # A killed stub makes Triton wait for its whole exit time-out; nothing of it is needed any more.
+
+
+@asynccontextmanager
+async def _supervised(program: Program) -> AsyncIterator[asyncio.Future[TritonClient]]:
+    """Starts Triton again when it ends: a model's process that dies in the middle of a request may take it along.
+
+    Where it holds a lock in shared memory, the server aborts (boost::interprocess::lock_exception in 2.51).
+    """
+    client: asyncio.Future[TritonClient] = asyncio.get_running_loop().create_future()
+    process = Process.start(program)
+    await process.wait_ready()
+
+    async def supervise() -> None:
+        nonlocal process
+        while True:
+            await asyncio.sleep(0.2)
+            if process.exit_code() is not None:
+                process = Process.start(program)
+                await process.wait_ready()
+                await asyncio.gather(*map((await client).load, MODELS))
+
+    supervisor = asyncio.create_task(supervise())
+    try:
+        yield client
+    finally:
+        supervisor.cancel()
+        await asyncio.gather(supervisor, return_exceptions=True)
+        # A killed stub makes Triton wait for its whole exit time-out, and nothing of it is needed any more.
         process.kill()
 
 
