@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 
-from deploy.local.home import SERVICES, Home
+from deploy.local.home import SCHEMAS, Home
 from deploy.local.servers.postgres import Postgres
 
 DATABASE = "kinemesh"
@@ -22,7 +22,7 @@ async def prepare_database(home: Home, postgres: Postgres) -> None:
     try:
         async with connection.transaction():
             await connection.execute(f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC")
-            for service in SERVICES:
+            for service in SCHEMAS:
                 await _prepare_schema(connection, service, home.keys.password(f"postgres-{service}"))
     finally:
         await connection.close()

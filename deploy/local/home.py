@@ -15,8 +15,10 @@ from deploy.local.servers.objectstore import INTERNAL_LISTENERS
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_DIRECTORY = ROOT / ".kinemesh"
-SERVICES = ("billing", "safety", "orchestrator", "encoder", "scheduler", "transcoder")
-"""The gRPC services. Each has a schema and a role of its own name in PostgreSQL."""
+SCHEMAS = ("billing", "safety", "orchestrator", "encoder", "scheduler")
+"""The services with a schema and a role of their own name in PostgreSQL."""
+SERVICES = (*SCHEMAS, "transcoder")
+"""The gRPC services."""
 
 GATEWAY_PORT = 8080
 FIRST_INTERNAL_PORT = 17000

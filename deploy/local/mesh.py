@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 
 from deploy.local.database import prepare_database, service_dsn
-from deploy.local.home import ROOT, SERVICES, Home
+from deploy.local.home import ROOT, SCHEMAS, SERVICES, Home
 from deploy.local.keys import KEY_ID, write_private
 from deploy.local.process import Program
 from deploy.local.servers.envoy import Envoy
@@ -99,6 +99,7 @@ class Mesh:
         own = {"KINEMESH_METRICS_PORT": str(self.home.ports[f"{name}-metrics"])}
         if name in SERVICES:
             own["KINEMESH_GRPC_ADDRESS"] = self.home.address(name)
+        if name in SCHEMAS:
             own["KINEMESH_POSTGRES_DSN"] = service_dsn(self.home, self.postgres, name)
         return {**own, **self._peculiarities().get(name, {})}
 
