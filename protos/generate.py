@@ -1,7 +1,7 @@
 """Generates the Python code of the contracts into protos/gen/python; with --check only says whether it has drifted.
 
-The code is generated with the oldest grpcio-tools that any part of the mesh can load, because generated code refuses older
-runtimes. google/* is not generated: googleapis-common-protos carries it.
+The code is generated with the oldest grpcio-tools that any part of the mesh can load, because generated code refuses
+older runtimes. google/* is not generated: googleapis-common-protos carries it.
 """
 
 from __future__ import annotations
