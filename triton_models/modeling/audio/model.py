@@ -52,7 +52,7 @@ class AudioConfig:
 
     sample_rate: int = SAMPLE_RATE
     steps: int = 24
-    guidance: float = 2.0
+    guidance: float = 1.0
     shift: float = 2.0
     """Of the schedule, see `flow.shift_time`."""
     autoencoder: AudioAutoencoderConfig = field(default_factory=AudioAutoencoderConfig)
@@ -98,7 +98,8 @@ class AudioRequest:
     duration_s: float
     flags: AudioFlags
     cues: tuple[AudioCue, ...] = ()
-    """Of `parse_audio_cues(prompt)`. Without them the embeddings alone say which ambience fits."""
+    """Of `parse_audio_cues(prompt)`. They choose the ambience: the shipped weights barely listen to the embeddings, and
+    without cues make the same average background for every prompt."""
     seed: int
     steps: int | None = None
     """Denoising steps; None takes the model's default."""

@@ -1,8 +1,8 @@
 """Trains the audio transformer: `python -m triton_models.training.audio.dit` (after `autoencoder`).
 
 The tracks are those of the rendered scene, exact; what the reader finds in a picture looks the same. Words and named
-ambiences are hidden independently and often, so that either is enough, and so that the absence of both is known to
-guidance.
+ambiences are hidden independently and often, so that each is learned without the other, and so that guidance knows the
+absence of both.
 """
 
 from __future__ import annotations

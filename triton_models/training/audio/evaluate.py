@@ -37,7 +37,7 @@ _FPS = 12
 _SIZE = (112, 64)
 _NEPERS_TO_DB = 8.686
 _PROMPTS = {
-    "birds": ("a lake of green grass with birds", "in a meadow"),
+    "birds": ("birds singing in a park", "in a meadow"),
     "wind": ("wind in the desert", "snow falling, a blizzard"),
     "waves": ("ocean waves", "a lake at sunset"),
     "night": ("a starry night sky", "crickets at night"),
