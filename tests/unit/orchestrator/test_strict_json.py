@@ -102,6 +102,19 @@ def test_hostile_bodies_are_refused_in_linear_time(pattern: bytes) -> None:
     assert time.monotonic() - started < 3
 
 
+@pytest.mark.parametrize(
+    "values", [",".join(f'"k{i}":1' for i in range(100_000)) + ',"k99999":1', '"tier":[' + "1," * 5000]
+)
+def test_a_body_of_very_many_values_is_refused_by_its_structure(values: str) -> None:
+    assert refused(b"{%s}" % values.encode()).message == "the body holds too many values"
+
+
+def test_a_key_that_occurs_twice_is_named() -> None:
+    names = [f"k{i}" for i in range(1000)]
+    error = refused(b"{%s}" % ",".join(f'"{name}":1' for name in [*names, "k999"]).encode())
+    assert (error.reason, error.metadata["key"]) == ("MALFORMED_JSON", "k999")
+
+
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_any_body_is_read_or_refused(body: bytes) -> None:
     try:
