@@ -8,7 +8,7 @@ PROMPT ?= a red ball bouncing on green grass
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs test check protos train train-video train-audio eval clean
+.PHONY: help setup run up down status logs test check protos train train-video train-audio train-turbo eval bench-models clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,7 +54,7 @@ check: setup ## style, types, import boundaries, contracts
 protos: setup ## generate the Python code of the contracts
 	$(PYTHON) protos/generate.py
 
-train: train-video train-audio ## train the REFERENCE weights anew; runs resume where they stopped
+train: train-video train-audio train-turbo ## train the REFERENCE weights anew; runs resume where they stopped
 
 train-video: setup ## train text encoder, VAE and video transformer (hours on two cores)
 	$(PYTHON) -m triton_models.training.text
@@ -65,8 +65,15 @@ train-video: setup ## train text encoder, VAE and video transformer (hours on tw
 train-audio: setup ## train the audio models, after train-video
 	for stage in prepare autoencoder reader dit publish; do $(PYTHON) -m triton_models.training.audio.$$stage || exit 1; done
 
-eval: setup ## measure the audio model end to end
+train-turbo: setup ## distil the video transformer to 4 steps, after train-video
+	$(PYTHON) -m triton_models.training.distil --minutes 40
+
+eval: setup ## measure how well video and sound do what prompts say
+	$(PYTHON) -m triton_models.training.evaluate
 	$(PYTHON) -m triton_models.training.audio.evaluate
+
+bench-models: setup ## measure what a clip costs, stage by stage, and each acceleration
+	$(PYTHON) -m triton_models.benchmarks.models
 
 clean: down ## delete the mesh's data and every cache; keeps .venv and training runs
 	test ! -d .kinemesh || find .kinemesh -mindepth 1 -maxdepth 1 ! -name training -exec rm -rf {} +
