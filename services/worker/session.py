@@ -21,6 +21,9 @@ _FIRST_BACKOFF_S = 0.2
 _LONGEST_BACKOFF_S = 5.0
 _ANSWER_TIMEOUT_S = 5.0
 
+# A write on a stream that has just ended raises InvalidStateError.
+_BROKEN_STREAM = (grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError, ConnectionError)
+
 Snapshot = Callable[[], Awaitable[worker_pb2.GPUWorkerState]]
 Stream = grpc.aio.StreamStreamCall[
     scheduler_service_pb2.ConnectWorkerRequest, scheduler_service_pb2.ConnectWorkerResponse
@@ -50,7 +53,7 @@ class SchedulerSession:
             try:
                 if self._state.available:
                     await self._connect(address)
-            except (grpc.aio.AioRpcError, TimeoutError, ConnectionError) as error:
+            except _BROKEN_STREAM as error:
                 code = error.code().name if isinstance(error, grpc.aio.AioRpcError) else type(error).__name__
                 logger.warning("not connected to the scheduler", extra={"address": address, "code": code})
             if not self._leaving.is_set():

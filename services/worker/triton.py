@@ -55,9 +55,15 @@ class TritonClient:
     async def unload(self, model: str) -> None:
         """Unloads a model and waits until it is gone; raises as `load`."""
         await self._control(self._client.unload_model(model, client_timeout=_CONTROL_TIMEOUT_S))
-        async with asyncio.timeout(_CONTROL_TIMEOUT_S):
-            while await self._control(self._client.is_model_ready(model, client_timeout=_LIVE_TIMEOUT_S)):  # noqa: ASYNC110
-                await asyncio.sleep(_UNLOADED_POLL_S)
+        try:
+            async with asyncio.timeout(_CONTROL_TIMEOUT_S):
+                await self._until_gone(model)
+        except TimeoutError as error:
+            raise ModelBrokenError(f"{model} is not unloaded after {_CONTROL_TIMEOUT_S:g} s") from error
+
+    async def _until_gone(self, model: str) -> None:
+        while await self._control(self._client.is_model_ready(model, client_timeout=_LIVE_TIMEOUT_S)):  # noqa: ASYNC110
+            await asyncio.sleep(_UNLOADED_POLL_S)
 
     async def reload(self, model: str) -> None:
         """Replaces a model's dead or stuck process; loading alone would leave it. Raises as `load`."""
