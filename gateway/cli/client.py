@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,10 @@ from kinemesh.video.v1.video_service_pb2_grpc import VideoServiceStub
 
 CALL_TIMEOUT_S = 30.0
 DOWNLOAD_TIMEOUT_S = 300.0
-_WATCH_RETRIES = 20
+_WATCH_RETRIES = 60
+_RECONNECT_WAIT_S = 1.0
+# A gateway that restarts resets its streams, which gRPC reports as INTERNAL.
+_BROKEN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL)
 
 
 class ApiError(Exception):
@@ -63,8 +67,9 @@ class Client:
                         return
             except grpc.RpcError as error:
                 failures += 1
-                if error.code() is not grpc.StatusCode.UNAVAILABLE or failures > _WATCH_RETRIES:
+                if error.code() not in _BROKEN or failures > _WATCH_RETRIES:
                     raise
+                time.sleep(_RECONNECT_WAIT_S)
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def _public_manager(settings: GatewaySettings, descriptors: Path) -> Config:
         "max_request_headers_kb": 8,  # a gRPC server refuses more metadata, and Envoy would answer 429 for it
         "request_headers_timeout": "5s",
         "request_timeout": "30s",
-        "stream_idle_timeout": "60s",
+        "stream_idle_timeout": f"{settings.stream_idle_timeout_s}s",
         "common_http_protocol_options": {
             "idle_timeout": "300s",
             "headers_with_underscores_action": "REJECT_REQUEST",
@@ -90,6 +90,8 @@ def _public_manager(settings: GatewaySettings, descriptors: Path) -> Config:
             "max_concurrent_streams": 100,
             "initial_stream_window_size": 65_536,
             "initial_connection_window_size": 1_048_576,
+            # Finds dead clients of gRPC streams, which may be silent for as long as a job waits.
+            "connection_keepalive": {"interval": "20s", "timeout": "10s"},
         },
         "upgrade_configs": [{"upgrade_type": "websocket", "enabled": False}],
         "local_reply_config": local_reply_config(),

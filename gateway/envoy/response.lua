@@ -19,8 +19,6 @@ end
 function envoy_on_response(handle)
   local headers = handle:headers()
   local code, json = headers:get("x-http-code"), headers:get("x-error-json")
-  headers:remove("x-http-code")
-  headers:remove("x-error-json")
   -- Envoy's own challenge would repeat the request's URL, and with it a token in the query.
   if headers:get("www-authenticate") then headers:replace("www-authenticate", "Bearer") end
   if headers:get(":status") == "429" and not headers:get("retry-after") then
@@ -28,6 +26,8 @@ function envoy_on_response(handle)
   end
   local metadata = handle:streamInfo():dynamicMetadata():get("kinemesh")
   if metadata and metadata["grpc"] then return end
+  headers:remove("x-http-code")
+  headers:remove("x-error-json")
   if code then headers:replace(":status", code) end
   if json then replace_body(handle, headers, json) end
 end

@@ -28,8 +28,9 @@ _BUFFER_OFF = {
         "disabled": True,
     }
 }
-# The heartbeat of a stream comes every 15 s; a stream that is silent for four of them is dead.
-_STREAM = {"timeout": "0s", "idle_timeout": "60s"}
+# How long a stream may be silent is the listener's matter, except for typed streams, which have no heartbeat.
+_STREAM = {"timeout": "0s"}
+_TYPED_STREAM = {"timeout": "0s", "idle_timeout": "0s"}
 _CALL = {"timeout": "30s"}
 
 
@@ -64,10 +65,9 @@ def _to(cluster: str, match: Config, action: Config) -> Config:
 
 
 def _grpc_routes() -> list[Config]:
-    streams = [
-        _to("orchestrator", {"path": f"/{VIDEO_SERVICE}/{method}"}, _STREAM) for method in ("WatchVideo", "StreamVideo")
-    ]
-    return streams + [_to(owner, {"prefix": f"/{service}/"}, _CALL) for service, owner in _OWNERS.items()]
+    watch = _to("orchestrator", {"path": f"/{VIDEO_SERVICE}/WatchVideo"}, _TYPED_STREAM)
+    stream = _to("orchestrator", {"path": f"/{VIDEO_SERVICE}/StreamVideo"}, _STREAM)
+    return [watch, stream] + [_to(owner, {"prefix": f"/{service}/"}, _CALL) for service, owner in _OWNERS.items()]
 
 
 def _rest_routes() -> list[Config]:

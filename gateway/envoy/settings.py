@@ -56,6 +56,8 @@ class GatewaySettings(BaseSettings):
     """Origins of other sites whose pages may call the API."""
     max_body_bytes: int = Field(default=15 * 2**20, ge=1024)
     """A larger request body is answered 413; below what a service accepts as one message (16 MiB)."""
+    stream_idle_timeout_s: float = Field(default=60.0, gt=0)
+    """A request or event stream that is silent for longer is ended; event streams say something every 15 s, seconds."""
     requests_per_minute: int = Field(default=600, ge=1)
     """Requests a user may send in a minute; more are answered 429 with Retry-After."""
     tls_certificate: Path | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING
 
 from google.protobuf.any_pb2 import Any as AnyProto
@@ -21,6 +22,7 @@ DOMAIN = "kinemesh"
 DETAILS_KEY = "grpc-status-details-bin"
 HTTP_CODE_KEY = "x-http-code"
 JSON_KEY = "x-error-json"
+RETRY_AFTER_KEY = "retry-after"
 # gRPC clients refuse more than 8 KiB of trailers, so details are cut rather than lost.
 _MAX_VIOLATIONS = 10
 _MAX_TEXT = 300
@@ -45,10 +47,12 @@ def json_body(error: errors.ServiceError, request_id: str) -> str:
 
 def trailers(error: errors.ServiceError, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
     """Builds the trailing metadata of an aborted call."""
+    wait = () if error.retry_after_s is None else ((RETRY_AFTER_KEY, str(math.ceil(error.retry_after_s))),)
     return (
         (DETAILS_KEY, status_proto(error).SerializeToString()),
         (HTTP_CODE_KEY, str(error.http_code)),
         (JSON_KEY, json_body(error, request_id)),
+        *wait,
     )
 
 

@@ -97,6 +97,7 @@ async def gateway(
             jwks_file=_jwks(signing_key, directory / "jwks.json"),
             cors_origins=("https://app.test",),
             max_body_bytes=MAX_BODY_BYTES,
+            stream_idle_timeout_s=2,
             requests_per_minute=REQUESTS_PER_MINUTE,
         )
         log = directory / "envoy.log"

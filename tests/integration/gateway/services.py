@@ -15,6 +15,7 @@ from kinemesh.video.v1 import video_pb2, video_service_pb2, video_service_pb2_gr
 from services.common import errors
 from services.common.rpc.server import RpcServer, RpcService
 
+SILENT_ID = "550e8400-e29b-41d4-a716-446655440001"
 KNOWN_ID = "550e8400-e29b-41d4-a716-446655440000"
 REFUSALS: dict[str, errors.ServiceError] = {
     "invalid": errors.InvalidArgument.of_field("prompt", "must not be empty"),
@@ -35,6 +36,7 @@ class Videos(video_service_pb2_grpc.VideoServiceServicer):
         self.metadata: dict[str, Any] = {}
         self.body = b""
         self.stream_ended = asyncio.Event()
+        self.speak = asyncio.Event()
 
     def _remember(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         self.metadata = dict(context.invocation_metadata() or ())
@@ -89,6 +91,11 @@ class Videos(video_service_pb2_grpc.VideoServiceServicer):
 
     async def WatchVideo(self, request: Any, context: Any) -> AsyncIterator[video_service_pb2.WatchVideoResponse]:
         self._remember(context)
+        if request.request_id == SILENT_ID:
+            await context.send_initial_metadata(())
+            await self.speak.wait()
+            yield video_service_pb2.WatchVideoResponse(completed=video_service_pb2.CompletedEvent())
+            return
         if request.request_id != KNOWN_ID:
             raise errors.NotFound("VIDEO_NOT_FOUND", "no such video")
         progress = video_service_pb2.ProgressEvent(step=30, total_steps=50, percent=60, phase="dit_inference")

@@ -52,6 +52,11 @@ async def test_refusals(gateway: Gateway, http: httpx.AsyncClient, prompt: str, 
     assert not {"x-http-code", "x-error-json"} & set(response.headers)
 
 
+async def test_the_services_own_retry_after_reaches_the_client(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    response = await http.post("/v1/videos", json={"prompt": "many"}, headers=gateway.headers())
+    assert response.headers["retry-after"] == "7"
+
+
 async def test_get_writes_numbers_as_numbers(gateway: Gateway, http: httpx.AsyncClient) -> None:
     body = (await http.get(f"/v1/videos/{KNOWN_ID}", headers=gateway.headers())).json()
     assert body["output"]["file_size_bytes"] == 52_428_800

@@ -11,10 +11,16 @@ import httpx
 import pytest
 import websockets
 
-from kinemesh.video.v1.video_service_pb2 import CreateVideoRequest, GetVideoRequest, GetVideoResponse, WatchVideoRequest
+from kinemesh.video.v1.video_service_pb2 import (
+    CreateVideoRequest,
+    GetVideoRequest,
+    GetVideoResponse,
+    WatchVideoRequest,
+    WatchVideoResponse,
+)
 from kinemesh.video.v1.video_service_pb2_grpc import VideoServiceStub
 from tests.integration.gateway.conftest import Gateway
-from tests.integration.gateway.services import KNOWN_ID
+from tests.integration.gateway.services import KNOWN_ID, SILENT_ID
 
 pytestmark = pytest.mark.integration
 
@@ -86,10 +92,26 @@ async def test_native_grpc_keeps_its_status_and_details(gateway: Gateway) -> Non
         with pytest.raises(grpc.aio.AioRpcError) as anonymous:
             await videos.GetVideo(GetVideoRequest(request_id=KNOWN_ID), timeout=DEADLINE_S)
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-    assert "grpc-status-details-bin" in dict(refused.value.trailing_metadata() or ())
+    trailers = dict(refused.value.trailing_metadata() or ())
+    assert "grpc-status-details-bin" in trailers
+    assert json.loads(trailers["x-error-json"])["code"] == "INSUFFICIENT_CREDITS"
     assert [event.WhichOneof("event") for event in events] == ["progress", "completed"]
     assert anonymous.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert not (anonymous.value.details() or "").startswith("{")
+
+
+async def test_a_silent_watch_outlives_the_idle_timeout(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    metadata = (("authorization", f"Bearer {gateway.token()}"),)
+    async with grpc.aio.insecure_channel(gateway.url.removeprefix("http://")) as channel:
+        watching = VideoServiceStub(channel).WatchVideo(WatchVideoRequest(request_id=SILENT_ID), metadata=metadata)
+        await watching.initial_metadata()
+        # An event stream opened later and just as silent: once Envoy has cut it, the watch has been silent for longer.
+        with pytest.raises(httpx.RemoteProtocolError):
+            await http.get(f"/v1/videos/{KNOWN_ID}/stream", headers=gateway.headers())
+        gateway.videos.speak.set()
+        event = await asyncio.wait_for(watching.read(), DEADLINE_S)
+    assert isinstance(event, WatchVideoResponse)
+    assert event.WhichOneof("event") == "completed"
 
 
 async def test_grpc_web(gateway: Gateway, http: httpx.AsyncClient) -> None:
