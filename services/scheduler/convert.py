@@ -95,6 +95,14 @@ def from_state(state: WorkerState) -> worker_pb2.GPUWorkerState:
     return message
 
 
+def from_state_for_users(state: WorkerState) -> worker_pb2.GPUWorkerState:
+    """The same without the id of the job in hand, which is its owner's business."""
+    message = from_state(state)
+    if message.HasField("current_job"):
+        message.current_job.ClearField("request_id")
+    return message
+
+
 def from_queue(jobs: list[QueuedJob], page_size: int) -> pb.ListQueueResponse:
     """The head of the queue, which is in order."""
     return pb.ListQueueResponse(entries=map(_from_job, jobs[:page_size]), total=len(jobs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -10,8 +10,9 @@ import grpc
 
 from kinemesh.scheduler.v1 import scheduler_service_pb2 as pb
 from kinemesh.scheduler.v1 import scheduler_service_pb2_grpc as pb_grpc
+from kinemesh.scheduler.v1 import worker_pb2
 from services.scheduler import convert
-from services.scheduler.domain.workers import WorkerMessage
+from services.scheduler.domain.workers import WorkerMessage, WorkerState
 from services.scheduler.registry import Registry
 from services.scheduler.situation import Situations
 
@@ -55,15 +56,22 @@ class SchedulerServicer(pb_grpc.SchedulerServiceServicer):
 
 
 class WorkerServicer(pb_grpc.WorkerServiceServicer):
-    """The registry, behind the gateway."""
+    """The registry. A caller from outside is not told whose job a worker is on."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
     async def ListWorkers(self, request: pb.ListWorkersRequest, context: Context) -> pb.ListWorkersResponse:
         """Lists the workers."""
-        return pb.ListWorkersResponse(workers=map(convert.from_state, await self._registry.list_known()))
+        show = _view_of(context)
+        return pb.ListWorkersResponse(workers=map(show, await self._registry.list_known()))
 
     async def GetWorker(self, request: pb.GetWorkerRequest, context: Context) -> pb.GetWorkerResponse:
         """Returns a worker."""
-        return pb.GetWorkerResponse(worker=convert.from_state(await self._registry.get(request.worker_id)))
+        return pb.GetWorkerResponse(worker=_view_of(context)(await self._registry.get(request.worker_id)))
+
+
+def _view_of(context: Context) -> Callable[[WorkerState], worker_pb2.GPUWorkerState]:
+    """How the caller sees a worker: the gateway names users, and only users."""
+    is_user = any(key == "x-user-id" for key, _ in context.invocation_metadata() or ())
+    return convert.from_state_for_users if is_user else convert.from_state

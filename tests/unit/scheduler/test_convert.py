@@ -39,6 +39,12 @@ def test_a_workers_description_survives_both_ways() -> None:
     assert convert.from_state(convert.to_state(state)) == state
 
 
+def test_users_are_not_told_whose_job_a_worker_is_on() -> None:
+    worker = convert.from_state_for_users(convert.to_state(_state()))
+    assert worker.current_job.current_step == 7
+    assert worker.current_job.request_id == ""
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

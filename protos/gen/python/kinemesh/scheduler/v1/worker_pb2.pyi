@@ -217,7 +217,7 @@ class CurrentJob(_message.Message):
     CURRENT_STEP_FIELD_NUMBER: _builtins.int
     LAST_HEARTBEAT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The job."""
+    """The job; not told to users of the gateway."""
     current_step: _builtins.int
     """Denoising steps done."""
     @_builtins.property
