@@ -43,6 +43,7 @@ def up(context: typer.Context, ports: Ports = None) -> None:
     with _reported():
         background.start(home, tell=print)
     print(f"gateway  {home.gateway_url}")
+    print(f"debug    http://{home.address('debug')}")
     print(f"token    {script('kinemesh')} --state-dir {home.directory} token")
 
 

@@ -27,6 +27,10 @@ from gateway.cli.mesh import ENDPOINTS_FILE
 from gateway.envoy.bootstrap import render
 from gateway.envoy.settings import GatewaySettings
 
+SERVICE_STOP_S = 40
+"""Longer than the longest grace a service gives its work (the worker's 30 s), so that it can give a job back."""
+OBJECT_STORE_USERS = ("safety", "orchestrator", "encoder", "transcoder", "worker")
+"""Processes that are given the object store's keys; the others could do nothing good with them."""
 BUCKETS = ("embeddings", "checkpoints", "mezzanine", "media")
 JWT_ISSUER = "https://kinemesh.local"
 JWT_AUDIENCE = "kinemesh"
@@ -76,22 +80,22 @@ class Mesh:
             prepare=partial(_forget, ready_file),
             probe=partial(_written, ready_file),
             ready_within_s=90,
-            stop_within_s=20,
+            stop_within_s=SERVICE_STOP_S,
         )
         return Component(program=program, needs=frozenset(needs or ()))
 
     def _environment(self) -> dict[str, str]:
         """What every service may need to know of the others."""
         addresses = {f"KINEMESH_{name.upper()}_ADDRESS": self.home.address(name) for name in (*SERVICES, "triton")}
+        return {**addresses, "KINEMESH_CATALOGUE_PATH": str(ROOT / "deploy" / "catalogue.yaml")}
+
+    def _object_store_access(self) -> dict[str, str]:
         return {
-            **addresses,
-            "KINEMESH_NATS_URL": self.nats.url,
             "KINEMESH_S3_ENDPOINT_URL": self.objectstore.endpoint_url,
             "KINEMESH_S3_PUBLIC_ENDPOINT_URL": self.home.gateway_url,
             "KINEMESH_S3_REGION": REGION,
             "KINEMESH_S3_ACCESS_KEY": self.objectstore.access_key,
             "KINEMESH_S3_SECRET_KEY": self.objectstore.secret_key,
-            "KINEMESH_CATALOGUE_PATH": str(ROOT / "deploy" / "catalogue.yaml"),
         }
 
     def _own_environment(self, name: str) -> dict[str, str]:
@@ -99,6 +103,9 @@ class Mesh:
         own = {"KINEMESH_METRICS_PORT": str(self.home.ports[f"{name}-metrics"])}
         if name in SERVICES:
             own["KINEMESH_GRPC_ADDRESS"] = self.home.address(name)
+            own["KINEMESH_NATS_URL"] = self.nats.url
+        if name in OBJECT_STORE_USERS:
+            own |= self._object_store_access()
         if name in SCHEMAS:
             own["KINEMESH_POSTGRES_DSN"] = service_dsn(self.home, self.postgres, name)
         return {**own, **self._peculiarities().get(name, {})}
