@@ -1,9 +1,9 @@
 """JSON to a protobuf message, strictly.
 
 Stricter than protobuf's own parser, so that a client's mistake is named and never ignored: unknown fields (snake_case
-names only), duplicate keys, NaN and Infinity, numbers as strings, a byte order mark and deep nesting are refused. As in
-proto3 JSON, `null` means absent, an integer may be written 24.0, bytes are base64, and 64-bit integers may also be
-strings of digits, because that is how proto3 JSON prints them.
+names only), duplicate keys, NaN and Infinity, numbers as strings, a byte order mark, deep nesting and very many values
+are refused. As in proto3 JSON, `null` means absent, an integer may be written 24.0, bytes are base64, and 64-bit
+integers may also be strings of digits, because that is how proto3 JSON prints them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from services.common.errors import FieldViolation, InvalidArgument
 M = TypeVar("M", bound=Message)
 
 _MAX_DEPTH = 16
+_MAX_TOKENS = 4096
+"""Strings, brackets and commas of a body: bounds the work for one whose bytes are many; bytes the gateway bounds."""
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]|,', re.DOTALL)
 _INTEGERS = {FieldDescriptor.TYPE_INT32: 31, FieldDescriptor.TYPE_INT64: 63}
 _DIGITS = re.compile(r"-?\d{1,19}")
 
@@ -58,7 +61,7 @@ def _load(data: bytes) -> Any:
         raise _malformed("the body must be UTF-8") from exc
     if text.startswith("\ufeff"):
         raise _malformed("the body must not begin with a byte order mark")
-    _refuse_depth(text)
+    _refuse_labour(text)
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
     except (json.JSONDecodeError, RecursionError) as exc:
@@ -68,10 +71,12 @@ def _load(data: bytes) -> Any:
         raise _malformed("a number is too long") from exc
 
 
-def _refuse_depth(text: str) -> None:
-    """Looks at brackets outside strings, before a parser recurses; linear also for strings that do not end."""
+def _refuse_labour(text: str) -> None:
+    """Looks at the structure outside strings, before a parser recurses; linear also for strings that do not end."""
     depth = 0
-    for match in re.finditer(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', text, re.DOTALL):
+    for count, match in enumerate(_TOKEN.finditer(text), 1):
+        if count > _MAX_TOKENS:
+            raise _malformed("the body holds too many values")
         if match[0] in "[{":
             depth += 1
             if depth > _MAX_DEPTH:
@@ -81,11 +86,11 @@ def _refuse_depth(text: str) -> None:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _malformed(f"the key {_shown(twice)} occurs twice", twice)
+    result = dict[str, Any]()
+    for name, value in pairs:
+        if name in result:
+            raise _malformed(f"the key {_shown(name)} occurs twice", name)
+        result[name] = value
     return result
 
 
