@@ -34,6 +34,18 @@ HAPPY_PATH = [
     "COMPLETED",
 ]
 
+STATUS_OF_PHASE = {
+    "queued": "QUEUED",
+    "prompt_encoding": "ENCODING",
+    "dit_inference": "GENERATING",
+    "vae_decoding": "VAE_DECODING",
+    "audio_generation": "AUDIO_GENERATING",
+    "safety_check": "SAFETY_CHECKING",
+    "transcoding": "TRANSCODING",
+    "upload": "UPLOADING",
+}
+"""The status that a server-sent phase_change, which names phases only, leads to."""
+
 
 async def watch_sse(user: User, video: str, last_event_id: str = BEGINNING) -> list[Event]:
     """Server-sent events to the terminal one, as {"event", "id", "data"}."""
@@ -76,6 +88,12 @@ async def watch_grpc(mesh: RunningMesh, user: User, video: str) -> list[WatchVid
 def status_of(event: WatchVideoResponse) -> str:
     """The status as the REST API names it."""
     return VideoStatus.Name(event.status).removeprefix("VIDEO_STATUS_")
+
+
+def sse_status_of(event: Event) -> str:
+    """The status a server-sent event tells of."""
+    data: dict[str, str] = event["data"]
+    return data.get("status") or STATUS_OF_PHASE[data["new_phase"]]
 
 
 def without_repeats(statuses: Iterable[str]) -> list[str]:

@@ -168,7 +168,7 @@ def _fields(response: pb.WatchVideoResponse) -> Mapping[str, Any] | None:
     if name == "phase_change":
         change = response.phase_change
         phases = {"previous_phase": change.previous_phase, "new_phase": change.new_phase}
-        return {**begin, "status": status, **phases, **end}
+        return {**begin, **phases, **end}
     if name == "completed":
         return {**begin, "status": status, "video_url": response.completed.video_url, **end}
     if name == "error":

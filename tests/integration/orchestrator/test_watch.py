@@ -113,17 +113,19 @@ async def test_server_sent_events_are_the_source_s(driver: Driver) -> None:
         if texts[-1].startswith(": "):
             await driver.cancel("sse", request_id)
     names = [text.split("\n")[0] for text in texts if not text.startswith(":")]
-    statuses = [_data(text)["status"] for text in texts if not text.startswith(":")]
-    assert list(zip(names, statuses, strict=True)) == [
+    data = [_data(text) for text in texts if not text.startswith(":")]
+    told = [fields.get("status") or fields["new_phase"] for fields in data]
+    assert list(zip(names, told, strict=True)) == [
         ("event: progress", "PENDING"),
-        ("event: phase_change", "ENCODING"),
-        ("event: phase_change", "QUEUED"),
+        ("event: phase_change", "prompt_encoding"),
+        ("event: phase_change", "queued"),
         ("event: progress", "ASSIGNED"),
-        ("event: phase_change", "GENERATING"),
+        ("event: phase_change", "dit_inference"),
         ("event: progress", "GENERATING"),
         ("event: error", "CANCELLED"),
     ]
-    progress, error = _data(texts[names.index("event: progress")]), _data(texts[-1])
+    progress, phase_change, error = data[0], data[1], data[-1]
+    assert list(phase_change) == ["request_id", "previous_phase", "new_phase", "timestamp"]
     assert list(progress) == [
         "request_id", "status", "step", "total_steps", "phase", "percent", "eta_seconds", "timestamp",
     ]  # fmt: skip
