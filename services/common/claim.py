@@ -23,6 +23,7 @@ RENEW_S = 5.0
 GIVE_UP_S = 12.0
 """Seconds, on the monotonic clock, without an answer after which the holder stops: before the lease's 15 s end."""
 _RENEW_TIMEOUT_S = 3.0
+_GIVE_BACK_TIMEOUT_S = 2.0
 
 T = TypeVar("T")
 
@@ -101,6 +102,16 @@ class Claim:
             request_id=self.request_id, epoch=self._epoch, code=code, message=message, retriable=retriable
         )
         await self._change(lambda: self._jobs.FailJob(request))
+
+    async def give_back(self) -> None:
+        """Lets another process have the job at once and without blame; one short attempt, as the process is ending.
+
+        Raises:
+            grpc.aio.AioRpcError: The job stays until its lease ends, or is not the caller's any more.
+        """
+        drained = job_service_pb2.REQUEUE_REASON_DRAINED
+        request = job_service_pb2.RequeueJobRequest(request_id=self.request_id, epoch=self._epoch, reason=drained)
+        await self._jobs.RequeueJob(request, timeout=_GIVE_BACK_TIMEOUT_S)
 
     async def keep(self) -> NoReturn:
         """Renews the lease until it is lost.

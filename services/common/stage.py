@@ -102,7 +102,7 @@ class StageLoop:
         self._woken.set()
 
     def stop(self) -> None:
-        """Claims no more; `run` returns when the jobs in work are done."""
+        """Claims no more; `run` returns when the jobs in work are done, and gives them back when it is cancelled."""
         self._stopping = True
         self._woken.set()
 
@@ -163,6 +163,9 @@ class StageLoop:
         except LeaseLostError as exc:
             logger.warning("lease lost", extra={"job_id": claim.request_id, "cause": str(exc)})
             return "lost"
+        except asyncio.CancelledError:
+            await self._give_back(claim)
+            raise
         except Exception as exc:
             failure = _to_failure(exc)
             fields = {"stage": self._name, "job_id": claim.request_id, "reason": failure.code}
@@ -170,6 +173,14 @@ class StageLoop:
             await self._report(claim, failure)
             return "failed"
         return "done"
+
+    async def _give_back(self, claim: Claim) -> None:
+        """The process is ending; where the call fails, the orchestrator finds the expired lease."""
+        try:
+            await claim.give_back()
+            logger.info("job given back", extra={"stage": self._name, "job_id": claim.request_id})
+        except grpc.aio.AioRpcError as exc:
+            logger.warning("job not given back", extra={"job_id": claim.request_id, "code": exc.code().name})
 
     async def _report(self, claim: Claim, failure: JobFailedError) -> None:
         """Reports a failure; where that is impossible, the orchestrator finds the expired lease."""

@@ -36,6 +36,7 @@ class MemoryJobs:
         self.due = list(request_ids)
         self.advanced: list[pb.AdvanceJobRequest] = []
         self.failed: list[pb.FailJobRequest] = []
+        self.requeued: list[pb.RequeueJobRequest] = []
         self.renewals = 0
         self.claims = 0
         self.errors: dict[str, list[errors.ServiceError]] = {}
@@ -63,6 +64,11 @@ class MemoryJobs:
         self.failed.append(request)
         await self._note("")
         return pb.FailJobResponse(job=pb.Job(epoch=request.epoch))
+
+    async def RequeueJob(self, request: pb.RequeueJobRequest, timeout: float) -> pb.RequeueJobResponse:
+        await self._note("RequeueJob")
+        self.requeued.append(request)
+        return pb.RequeueJobResponse(job=pb.Job(epoch=request.epoch + 1))
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(5), self.changed:
@@ -274,3 +280,24 @@ async def test_stopping_lets_the_job_in_work_finish() -> None:
         go_on.set()
     assert [r.request_id for r in jobs.advanced] == ["a"]
     assert jobs.due == ["b"]
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_a_job_in_work_when_the_grace_ends_is_given_back(refused: bool) -> None:
+    jobs = MemoryJobs("a")
+    jobs.errors["RequeueJob"] = [FENCED] * refused
+    working = asyncio.Event()
+
+    async def handle(claim: Claim) -> None:
+        working.set()
+        await asyncio.Event().wait()
+
+    loop = StageLoop(cast(Any, jobs), pb.STAGE_ENCODING, "encoder-1", handle)
+    task = asyncio.create_task(loop.run())
+    await asyncio.wait_for(working.wait(), 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5)
+    given_back = [(r.request_id, r.epoch, r.reason) for r in jobs.requeued]
+    assert given_back == ([] if refused else [("a", 3, pb.REQUEUE_REASON_DRAINED)])
+    assert jobs.failed == []
