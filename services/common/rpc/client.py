@@ -20,7 +20,8 @@ __all__ = ["DEFAULT_TIMEOUT_S", "error_from_rpc", "open_channel"]
 
 DEFAULT_TIMEOUT_S = 10.0
 
-# Every call of the mesh may be repeated: the same call with the same arguments has the same effect and answer.
+# The calls of the mesh may be repeated: the same call with the same arguments has the same effect and answer. ClaimJob
+# is the exception: if an answer is lost, its repetition takes a second job; stages ask again of themselves.
 # grpc adds 20 % jitter to each wait; five attempts bridge the three seconds of a restart.
 _RETRY = {
     "methodConfig": [
@@ -33,7 +34,8 @@ _RETRY = {
                 "backoffMultiplier": 2,
                 "retryableStatusCodes": ["UNAVAILABLE"],
             },
-        }
+        },
+        {"name": [{"service": "kinemesh.orchestrator.v1.JobService", "method": "ClaimJob"}]},
     ]
 }
 

@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
+from kinemesh.orchestrator.v1 import job_service_pb2, job_service_pb2_grpc
 from kinemesh.video.v1 import video_service_pb2 as pb
 from kinemesh.video.v1 import video_service_pb2_grpc as pb_grpc
 from services.common import errors
@@ -206,3 +207,24 @@ async def test_a_taken_port_is_refused() -> None:
     async with serving(make_videos()) as target:
         with pytest.raises(RuntimeError, match="Failed to bind"):
             await RpcServer([]).start(target)
+
+
+async def test_a_claim_is_not_repeated_by_the_channel() -> None:
+    claims: list[bytes] = []
+
+    async def refuse(request: bytes, context: Any) -> None:
+        claims.append(request)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "the answer was lost")
+
+    server = grpc.aio.server()
+    handlers = {"ClaimJob": grpc.unary_unary_rpc_method_handler(refuse)}
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("kinemesh.orchestrator.v1.JobService", handlers),)
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with open_channel(f"127.0.0.1:{port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await job_service_pb2_grpc.JobServiceStub(channel).ClaimJob(job_service_pb2.ClaimJobRequest())
+    await server.stop(0)
+    assert len(claims) == 1
