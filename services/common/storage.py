@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.common.errors import AlreadyExists, DataLoss, NotFound, Unavailable
+from services.common.threads import DaemonExecutor
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -76,7 +77,7 @@ class ObjectStore:
     (RESOURCE_NOT_FOUND) for a missing object, DataLoss (CHECKSUM_MISMATCH) when content is not what was stored.
     """
 
-    def __init__(self, client: S3Client, public_client: S3Client, executor: ThreadPoolExecutor) -> None:
+    def __init__(self, client: S3Client, public_client: S3Client, executor: Executor) -> None:
         self._client = client
         self._public_client = public_client
         self._executor = executor
@@ -220,7 +221,7 @@ async def open_object_store(settings: S3Settings) -> AsyncIterator[ObjectStore]:
     endpoint = settings.s3_endpoint_url
     client = _client(settings, endpoint)
     public_client = _client(settings, settings.s3_public_endpoint_url or endpoint)
-    executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
+    executor = DaemonExecutor(_THREADS, "s3")
     try:
         yield ObjectStore(client, public_client, executor)
     finally:
@@ -234,9 +235,9 @@ def _client(settings: S3Settings, endpoint_url: str) -> S3Client:
         signature_version="s3v4",
         s3={"addressing_style": "path"},
         connect_timeout=5,
-        read_timeout=60,
+        read_timeout=20,
         max_pool_connections=_THREADS,
-        retries={"mode": "standard", "total_max_attempts": 6},
+        retries={"mode": "standard", "total_max_attempts": 4},
         # The sha256 covers the content; stores other than AWS's do not all know the checksum trailers.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
