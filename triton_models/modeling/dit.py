@@ -23,6 +23,9 @@ from .shapes import LATENT_CHANNELS, PATCH, LatentShape, TokenGrid
 
 _TIME_FEATURES = 256
 _POSITION_OCTAVES = 6
+_MOMENT_OCTAVES = 5
+_MOMENTS = 16
+"""Latent frames told apart by absolute time; later ones know only their distance from each other."""
 _MODULATIONS = 9
 """Shift, scale and gate of spatial attention, temporal attention and feed-forward."""
 
@@ -139,6 +142,12 @@ def _place_features(grid: TokenGrid, device: torch.device) -> Tensor:
     return torch.cat((rows.repeat_interleave(grid.columns, 0), columns.repeat(grid.rows, 1)), -1)
 
 
+def _moment_features(frames: int, device: torch.device) -> Tensor:
+    """[F, 2 octaves] waves of each frame's index: where a motion has got to, seen from its start."""
+    rates = math.pi * 2.0 ** torch.arange(_MOMENT_OCTAVES, device=device)
+    return _waves((torch.arange(frames, device=device).clamp(max=_MOMENTS - 1) + 0.5) / _MOMENTS, rates)
+
+
 class VideoDiT(nn.Module):
     """Velocity v = noise - data of a latent clip at noise level t (1 is pure noise)."""
 
@@ -148,6 +157,7 @@ class VideoDiT(nn.Module):
         patch_width, width = config.channels * PATCH * PATCH, config.width
         self.patch_in = nn.Linear(patch_width, width)
         self.place = nn.Linear(4 * _POSITION_OCTAVES, width)
+        self.moment = nn.Linear(2 * _MOMENT_OCTAVES, width)
         self.first_frame = nn.Parameter(torch.zeros(width))
         self.time = nn.Sequential(nn.Linear(_TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
         self.summary = nn.Linear(config.text_width, width) if config.summary_tokens else None
@@ -156,7 +166,7 @@ class VideoDiT(nn.Module):
         self.out_table = nn.Parameter(torch.zeros(2, width))
         self.patch_out = nn.Linear(width, patch_width)
         self.null_text_KD = nn.Parameter(torch.randn(max(1, config.summary_tokens), config.text_width) * 0.5)
-        for layer in (self.modulation, self.patch_out):
+        for layer in (self.modulation, self.patch_out, self.moment):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
@@ -177,6 +187,7 @@ class VideoDiT(nn.Module):
         condition_BD = self._condition(t_B, text)
         modulation_BMD = self.modulation(fn.silu(condition_BD)).unflatten(-1, (_MODULATIONS, -1))
         x_BFSD = self.patch_in(patchify(latent_BFHWC)) + self.place(_place_features(grid, device))
+        x_BFSD = x_BFSD + self.moment(_moment_features(frames, device))[:, None]
         x_BFSD = torch.cat((x_BFSD[:, :1] + self.first_frame, x_BFSD[:, 1:]), 1)
         for block in self.blocks:
             x_BFSD = block(x_BFSD, modulation_BMD, text, positions)

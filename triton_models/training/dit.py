@@ -34,6 +34,8 @@ _TEXT_DROPOUT = 0.1
 BATCH_TOKENS = 2700
 """Tokens of one batch: 16 clips of two seconds, or 6 of five."""
 _SAVE_EVERY_S = 240
+_LONG = 16
+_LONG_CUTS = (6, 10, 16, 16)
 _CURRICULUM = ((0.22, 2), (0.5, 4), (0.68, 6), (math.inf, 16))
 """(until this share of the time, latent frames at most)."""
 
@@ -57,6 +59,7 @@ class Clips:
         self.encoder = encoder
         self.buckets = [load_bucket(bucket) for bucket in BUCKETS if bucket.path.exists()]
         self.chances = [_normalised(np.array([emphasis(sample_scene(s)) for s in seeds])) for _, seeds in self.buckets]
+        self.long = np.array([latents.shape[1] >= _LONG for latents, _ in self.buckets], float)
         self.shares = _normalised(np.array([latents.numel() for latents, _ in self.buckets], float))
 
     def batch(self, draw: int, longest: int, tokens: int = BATCH_TOKENS) -> tuple[Tensor, Text]:
@@ -66,7 +69,11 @@ class Clips:
         as many as make up about `tokens`.
         """
         rng = np.random.default_rng((draw, 6))
-        bucket = rng.choice(len(self.buckets), p=self.shares)
+        choice = self.shares
+        if longest >= _LONG:
+            # What is asked for is five seconds or more, shown from its start: the last stage sees nothing else.
+            choice, longest = _normalised(self.shares * self.long), int(rng.choice(_LONG_CUTS))
+        bucket = rng.choice(len(self.buckets), p=choice)
         latents, seeds = self.buckets[bucket]
         latents = latents[:, :longest]
         frames, height, width, _ = latents.shape[1:]
@@ -79,8 +86,8 @@ class Clips:
 
 
 def training_noise_level(size: int, generator: torch.Generator) -> Tensor:
-    """Returns [size] noise levels, mostly high: sigmoid(1 + 1.2 n). Layout and motion are decided above 0.7."""
-    return torch.sigmoid(1.0 + 1.2 * torch.randn(size, generator=generator))
+    """Returns [size] noise levels, mostly high: sigmoid(1.4 + 1.2 n). Layout and motion are decided above 0.7."""
+    return torch.sigmoid(1.4 + 1.2 * torch.randn(size, generator=generator))
 
 
 def flow_loss(dit: VideoDiT, data: Tensor, text: Text, generator: torch.Generator) -> Tensor:
@@ -108,8 +115,8 @@ def curriculum(share: float) -> int:
 
 
 def learning_rate(step: int, share: float) -> float:
-    """Warm-up by steps, then a cosine over the share (0 to 1) of the time that has passed."""
-    return LEARNING_RATE * min(1.0, (step + 1) / _WARMUP_STEPS) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
+    """Warms up by steps, stays, and falls to zero over the last two fifths of the time; `share` (0 to 1) has passed."""
+    return LEARNING_RATE * min(1.0, (step + 1) / _WARMUP_STEPS, (1 - share) / 0.4)
 
 
 def optimisers(dit: VideoDiT) -> tuple[torch.optim.Muon, torch.optim.AdamW]:
