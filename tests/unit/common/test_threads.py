@@ -29,10 +29,14 @@ def test_results_and_errors_arrive() -> None:
 
 
 def test_what_has_not_begun_can_be_cancelled() -> None:
-    go_on = threading.Event()
+    began, go_on = threading.Event(), threading.Event()
     pool = DaemonExecutor(1, "test")
-    began = threading.Event()
-    first = pool.submit(lambda: began.set() or go_on.wait(5))
+
+    def work() -> bool:
+        began.set()
+        return go_on.wait(5)
+
+    first = pool.submit(work)
     assert began.wait(5)
     second = pool.submit(divmod, 7, 2)
     pool.shutdown(wait=False, cancel_futures=True)
