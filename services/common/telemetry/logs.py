@@ -6,9 +6,13 @@ import logging
 import re
 from contextvars import ContextVar
 from numbers import Number
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from pythonjsonlogger.json import JsonFormatter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the request being served: logged with every record and sent along with every outgoing call."""
@@ -46,11 +50,36 @@ class ContextFilter(logging.Filter):
         return True
 
 
+class RowlessFormatter(JsonFormatter):
+    """Leaves out of tracebacks what PostgreSQL tells of rows: the text of its errors quotes them, prompts and all."""
+
+    def formatException(self, ei: Any) -> str | list[str]:  # type: ignore[override]  # noqa: N802 - as its base
+        """Formats an exception with its causes; of a database error remain class, SQLSTATE and message."""
+        for exc in _chain(ei[1]):
+            sqlstate = getattr(exc, "sqlstate", None)
+            if sqlstate and getattr(exc, "detail", None):
+                # asyncpg composes the text anew from this attribute, which nobody else reads.
+                exc.detail = f"{REDACTED} (SQLSTATE {sqlstate})"  # type: ignore[attr-defined]
+        return super().formatException(ei)
+
+
+def _chain(first: BaseException | None) -> Iterator[BaseException]:
+    """An exception with all that a traceback shows beside it: causes, contexts and the members of groups."""
+    waiting, seen = [first], set[int]()
+    while waiting:
+        exc = waiting.pop()
+        if exc is None or id(exc) in seen:
+            continue
+        seen.add(id(exc))
+        yield exc
+        waiting += [exc.__cause__, exc.__context__, *(exc.exceptions if isinstance(exc, BaseExceptionGroup) else ())]
+
+
 def configure_logging(service: str, level: str) -> None:
     """Replaces the root logger's handlers by the JSON one."""
     handler = logging.StreamHandler()
     handler.setFormatter(
-        JsonFormatter(
+        RowlessFormatter(
             "%(levelname)s %(name)s %(message)s",
             rename_fields={"levelname": "level", "name": "logger"},
             static_fields={"service": service},

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import asyncpg
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -13,6 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from services.common.telemetry.logs import REDACTED, REQUEST_ID, configure_logging
 
 logger = logging.getLogger("test")
+CANARY = "a canary\nin two lines"
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +61,34 @@ def test_request_and_trace_ids_are_added(capsys: pytest.CaptureFixture[str]) -> 
         REQUEST_ID.reset(token)
     assert line["request_id"] == "r-1"
     assert line["trace_id"] == trace.format_trace_id(span.get_span_context().trace_id)
+
+
+def violation(prompt: str) -> BaseException:
+    """What asyncpg raises for a row that a CHECK refuses."""
+    fields = {"C": "23514", "M": "violates check", "D": f"Failing row contains ({prompt})."}
+    error: BaseException = asyncpg.PostgresError.new(fields)
+    assert prompt in str(error)
+    return error
+
+
+@pytest.mark.parametrize("wrap", [lambda e: e, lambda e: ExceptionGroup("several", [RuntimeError(), e])])
+@pytest.mark.parametrize("raise_from", [True, False])
+def test_rows_that_the_database_quotes_are_left_out(
+    capsys: pytest.CaptureFixture[str], wrap: Callable[[BaseException], BaseException], raise_from: bool
+) -> None:
+    configure_logging("billing", "INFO")
+    try:
+        try:
+            raise wrap(violation(CANARY))
+        except Exception as exc:
+            if not raise_from:
+                raise
+            message = "a call failed"
+            raise RuntimeError(message) from exc
+    except Exception:
+        logger.exception("something failed")
+    text = capsys.readouterr().err
+    assert "canary" not in text
+    assert "two lines" not in text
+    assert "CheckViolationError: violates check" in text
+    assert "23514" in text
