@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from google.protobuf.descriptor import EnumDescriptor
@@ -16,11 +15,12 @@ from kinemesh.video.v1 import video_pb2
 from services.billing.accounts import MAX_CREDITS, Grant
 from services.billing.domain import Account, Audit, LedgerEntry, Reservation, ReservationState, format_credits
 from services.billing.pricing import Order, Price
-from services.common.errors import InvalidArgument, Unauthenticated
+from services.common.errors import InvalidArgument
+from services.common.identity import MAX_USER_ID, is_user_id
 
 _AMOUNT = re.compile(r"\d{1,10}(\.\d{1,4})?", re.ASCII)
 _ENTRY_ID = re.compile(r"[1-9]\d{0,17}", re.ASCII)
-_MAX_ID = 128
+_MAX_GRANT_ID = 128
 _MAX_PAGE = 500
 _DEFAULT_PAGE = 50
 _NEWEST = 2**63 - 1
@@ -60,8 +60,7 @@ def to_reservation(request: pb.ReserveRequest) -> Reservation:
 
 def to_grant(request: pb.GrantCreditsRequest) -> Grant:
     """The grant asked for."""
-    grant_id = _identifier(request.grant_id, "grant_id")
-    return Grant(grant_id, to_user_id(request.user_id), to_amount(request.amount_credits))
+    return Grant(_grant_id(request.grant_id), to_user_id(request.user_id), to_amount(request.amount_credits))
 
 
 def to_request_id(text: str) -> UUID:
@@ -74,7 +73,9 @@ def to_request_id(text: str) -> UUID:
 
 def to_user_id(text: str) -> str:
     """An account's name."""
-    return _identifier(text, "user_id")
+    if not is_user_id(text):
+        raise InvalidArgument.of_field("user_id", f"must be 1 to {MAX_USER_ID} printable characters")
+    return text
 
 
 def to_amount(text: str, field: str = "amount_credits") -> Decimal:
@@ -145,14 +146,6 @@ def from_audit(audit: Audit) -> pb.AuditLedgerResponse:
     )
 
 
-def caller(metadata: Any) -> str:
-    """The user the gateway verified, from a call's metadata."""
-    user_id = dict(metadata or ()).get("x-user-id", "")
-    if not user_id:
-        raise Unauthenticated("UNAUTHENTICATED", "no caller is named")
-    return to_user_id(user_id)
-
-
 def _from_entry(entry: LedgerEntry) -> pb.LedgerEntry:
     created_at = Timestamp()
     created_at.FromDatetime(entry.created_at)
@@ -166,9 +159,9 @@ def _from_entry(entry: LedgerEntry) -> pb.LedgerEntry:
     )
 
 
-def _identifier(text: str, field: str) -> str:
-    if not 0 < len(text) <= _MAX_ID or not text.isprintable():
-        raise InvalidArgument.of_field(field, f"must be 1 to {_MAX_ID} printable characters")
+def _grant_id(text: str) -> str:
+    if not 0 < len(text) <= _MAX_GRANT_ID or not text.isprintable():
+        raise InvalidArgument.of_field("grant_id", f"must be 1 to {_MAX_GRANT_ID} printable characters")
     return text
 
 

@@ -14,6 +14,7 @@ from services.billing.audit import Auditor
 from services.billing.domain import format_credits
 from services.billing.pricing import PriceList
 from services.billing.reservations import Reservations
+from services.common import identity
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -85,4 +86,4 @@ class AccountServicer(pb_grpc.AccountServiceServicer):
         context: Context,
     ) -> pb.GetAccountResponse:
         """Returns the caller's account."""
-        return convert.from_own_account(await self._accounts.get(convert.caller(context.invocation_metadata())))
+        return convert.from_own_account(await self._accounts.get(identity.user_id(context)))

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from services.common.identity import MAX_USER_ID
 from services.common.jetstream import ConsumerSpec, Message, PoisonError
 from services.common.postgres import Pool
 from services.common.streams import QUEUED_JOBS
@@ -34,7 +35,7 @@ class _QueuedJobMessage(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     request_id: UUID
-    user_id: str = Field(min_length=1, max_length=128)
+    user_id: str = Field(min_length=1, max_length=MAX_USER_ID)
     tier: Tier
     priority: int = Field(ge=0, le=1000)
     model: _Name

@@ -12,7 +12,7 @@ from kinemesh.billing.v1 import billing_service_pb2 as pb
 from kinemesh.video.v1 import video_pb2
 from services.billing import convert
 from services.billing.domain import EntryKind, LedgerAccount, LedgerEntry
-from services.common.errors import InvalidArgument, Unauthenticated
+from services.common.errors import InvalidArgument
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.00001", "1e3", "NaN", "Infinity", " 1", "1,5", "٣", "99999999999"])
@@ -36,7 +36,7 @@ def test_an_order_without_a_tier_is_refused() -> None:
         convert.to_order(pb.QuoteRequest())
 
 
-@pytest.mark.parametrize("user_id", ["", "x" * 129, "a\x00b", "a\nb"])
+@pytest.mark.parametrize("user_id", ["", "x" * 65, "a\x00b", "a\nb"])
 def test_bad_user_ids_are_refused(user_id: str) -> None:
     with pytest.raises(InvalidArgument, match="user_id"):
         convert.to_user_id(user_id)
@@ -45,12 +45,6 @@ def test_bad_user_ids_are_refused(user_id: str) -> None:
 def test_bad_request_ids_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="request_id"):
         convert.to_request_id("not-a-uuid")
-
-
-def test_the_caller_comes_from_the_gateways_header() -> None:
-    assert convert.caller((("x-user-id", "ada"),)) == "ada"
-    with pytest.raises(Unauthenticated):
-        convert.caller(())
 
 
 @pytest.mark.parametrize("token", ["x", "-1", "0", "9" * 40])
