@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +150,11 @@ def load_teacher(config: ReferenceConfig, weights: Path) -> VideoDiT:
     return dit
 
 
+def run_name(method: Method, weights: Path) -> str:
+    """Returns a name that another teacher's run does not have: what was learned from one is not gone on with."""
+    return f"distil_{method}_{hashlib.sha256(weights.read_bytes()).hexdigest()[:8]}"
+
+
 def draw(clips: Clips, step: int, longest: int, generator: torch.Generator) -> Batch:
     """Returns a batch of clips with noise and freshly worded captions."""
     data, text = clips.batch(step, longest)
@@ -161,7 +167,7 @@ def train(method: Method, minutes: float, ladder: tuple[int, ...], weights: Path
     clips = Clips(load_text(config))
     run_parts = Distillation.of(load_teacher(config, weights), config, method, ladder)
     parts = run_parts.parts()
-    run = Run.open(f"distil_{method}", parts)
+    run = Run.open(run_name(method, weights), parts)
     saved_at = run.elapsed_s
     while run.elapsed_s < minutes * 60:
         stage, share = stage_at(run.elapsed_s / (minutes * 60), len(run_parts.stages))
