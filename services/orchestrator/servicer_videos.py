@@ -18,7 +18,8 @@ from services.orchestrator.caller import Context
 from services.orchestrator.convert import strict_json
 from services.orchestrator.convert import video as convert
 from services.orchestrator.convert.watching import server_sent, watch_response
-from services.orchestrator.domain.spec import read_spec
+from services.orchestrator.domain.fingerprint import fingerprint
+from services.orchestrator.domain.spec import VideoSpec, read_spec
 from services.orchestrator.links import Links
 from services.orchestrator.usecases.accept import AcceptVideo
 from services.orchestrator.usecases.cancel import CancelVideo
@@ -51,10 +52,10 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
     async def CreateVideo(self, request: pb.CreateVideoRequest, context: Context) -> pb.CreateVideoResponse:
         """Accepts a video."""
         user, key = caller.user_id(context), caller.idempotency_key(context)
-        spec = read_spec(request, self._do.catalogue)
-        if spec.webhook_url:
-            await self._do.guard.vet_submitted(spec.webhook_url)
-        accepted = await self._do.accept(user, key, spec)
+        sent = fingerprint(request)
+        accepted = await self._do.accept.replay(user, key, sent)
+        if accepted is None:
+            accepted = await self._do.accept(user, key, sent, await self._read_spec(request))
         replayed = (("idempotent-replayed", "true"),) if accepted.replayed else ()
         await context.send_initial_metadata(((HTTP_CODE_KEY, "202"), *replayed))
         return convert.accepted(accepted.response)
@@ -68,6 +69,12 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         if media_type not in {"", "application/json"}:
             raise InvalidArgument("MALFORMED_JSON", "the content type must be application/json")
         return await self.CreateVideo(strict_json.parse(request.body.data, pb.CreateVideoRequest), context)
+
+    async def _read_spec(self, request: pb.CreateVideoRequest) -> VideoSpec:
+        spec = read_spec(request, self._do.catalogue)
+        if spec.webhook_url:
+            await self._do.guard.vet_submitted(spec.webhook_url)
+        return spec
 
     async def GetVideo(self, request: pb.GetVideoRequest, context: Context) -> pb.GetVideoResponse:
         """Shows a video."""

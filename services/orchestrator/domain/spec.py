@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import json
 import math
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias, cast
 from urllib.parse import urlsplit
@@ -22,6 +20,12 @@ RESOLUTIONS = ("480P", "720P", "1080P", "4K")
 ASPECT_RATIOS = ("16:9", "9:16", "1:1", "4:3")
 FRAME_RATES = (24, 30, 60)
 TIERS: tuple[TierName, ...] = ("REALTIME", "STANDARD", "CINEMA")
+DEFAULT_RESOLUTION = "1080P"
+DEFAULT_ASPECT_RATIO = "16:9"
+DEFAULT_FPS = 24
+DEFAULT_DURATION_S = 5.0
+DEFAULT_PRIORITY = 100
+DEFAULT_TIER: TierName = "STANDARD"
 MAX_PROMPT = 2000
 MAX_URL = 2048
 MAX_SEED = 2**63 - 1
@@ -52,11 +56,6 @@ class VideoSpec:
     webhook_url: str
     webhook_secret: str
     priority: int
-
-    def fingerprint(self) -> bytes:
-        """A digest that is equal for requests that mean the same."""
-        canonical = json.dumps(asdict(self), sort_keys=True, default=str)
-        return hashlib.sha256(canonical.encode()).digest()
 
 
 class _Findings:
@@ -97,9 +96,9 @@ def read_spec(request: Request, catalogue: Catalogue) -> VideoSpec:
     spec = VideoSpec(
         prompt=_text(findings, "prompt", request.prompt, required=True),
         negative_prompt=_text(findings, "negative_prompt", request.negative_prompt),
-        duration_seconds=_cents(_within(findings, request, "duration_seconds", 5.0, 5.0, 60.0)),
-        resolution=_choice(findings, "resolution", request.resolution.upper() or "1080P", RESOLUTIONS),
-        aspect_ratio=_choice(findings, "aspect_ratio", request.aspect_ratio or "16:9", ASPECT_RATIOS),
+        duration_seconds=_cents(_within(findings, request, "duration_seconds", DEFAULT_DURATION_S, 5.0, 60.0)),
+        resolution=_choice(findings, "resolution", request.resolution.upper() or DEFAULT_RESOLUTION, RESOLUTIONS),
+        aspect_ratio=_choice(findings, "aspect_ratio", request.aspect_ratio or DEFAULT_ASPECT_RATIO, ASPECT_RATIOS),
         fps=_frame_rate(findings, request),
         model=model,
         tier=tier,
@@ -110,7 +109,7 @@ def read_spec(request: Request, catalogue: Catalogue) -> VideoSpec:
         audio_config=_audio(findings, request, entry),
         webhook_url=_webhook_url(findings, request.webhook_url),
         webhook_secret=_webhook_secret(findings, request),
-        priority=int(_within(findings, request, "priority", 100, 0, 1000)),
+        priority=int(_within(findings, request, "priority", DEFAULT_PRIORITY, 0, 1000)),
     )
     _refuse_unsupported(findings, request)
     findings.raise_if_any(catalogue)
@@ -158,7 +157,7 @@ def _choice(findings: _Findings, field: str, value: str, choices: tuple[str, ...
 
 
 def _frame_rate(findings: _Findings, request: Request) -> int:
-    fps = request.fps if request.HasField("fps") else 24
+    fps = request.fps if request.HasField("fps") else DEFAULT_FPS
     if fps not in FRAME_RATES:
         findings.add("fps", "must be 24, 30 or 60")
     return fps
@@ -178,18 +177,18 @@ def _model_and_tier(findings: _Findings, request: Request, catalogue: Catalogue)
     if tier and tier not in TIERS:
         findings.add("tier", "must be one of realtime, standard, cinema")
         tier = ""
-    named = request.model.upper() or tier or "STANDARD"
+    named = request.model.upper() or tier or DEFAULT_TIER
     if named in TIERS:
         if tier and tier != named:
             findings.add("tier", "contradicts the tier given as model")
         model, tier = catalogue.default_model, named
     elif named in catalogue.models:
-        model, tier = named, tier or "STANDARD"
+        model, tier = named, tier or DEFAULT_TIER
     else:
         deployed = ", ".join(sorted(catalogue.models))
         text = f"must be realtime, standard, cinema or a deployed model: {deployed}"
         findings.add("model", text, "MODEL_NOT_DEPLOYED")
-        model, tier = catalogue.default_model, tier or "STANDARD"
+        model, tier = catalogue.default_model, tier or DEFAULT_TIER
     if tier not in catalogue.models[model].tiers:
         served = ", ".join(sorted(catalogue.models[model].tiers)).lower()
         findings.add("tier", f"must be one that the model serves: {served}")

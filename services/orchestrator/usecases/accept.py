@@ -7,6 +7,7 @@ so a retry goes on where a dead call stopped; if none comes, the sweeper gives t
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import secrets
 import time
@@ -17,7 +18,14 @@ from functools import partial
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
-from services.common.errors import Aborted, AlreadyExists, ContentBlocked, PaymentRequired, ResourceExhausted
+from services.common.errors import (
+    Aborted,
+    AlreadyExists,
+    ContentBlocked,
+    PaymentRequired,
+    ResourceExhausted,
+    ServiceError,
+)
 from services.common.postgres import Connection, transact
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.spec import MAX_SEED, VideoSpec
@@ -32,6 +40,8 @@ _MAX_POLL_S = 0.5
 _WORK_S = 20.0
 _HOLD_S = 30.0
 """A call that is accepting gives up well before others may take over its key."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -104,12 +114,23 @@ class AcceptVideo:
         self._ports = ports
         self._limits = limits
 
-    async def __call__(self, user_id: str, key: UUID | None, spec: VideoSpec) -> Accepted:
+    async def replay(self, user_id: str, key: UUID | None, fingerprint: bytes) -> Accepted | None:
+        """The answer that the same request has got; None when there is none yet.
+
+        Asked before a request is checked: what was accepted stays so, whatever is deployed or resolves by now.
+        """
+        entry = None if key is None else await idempotency.peek(self._engine.pool, user_id, key)
+        if entry is None or entry.response is None or entry.fingerprint != fingerprint:
+            return None
+        return Accepted(entry.response, replayed=True)
+
+    async def __call__(self, user_id: str, key: UUID | None, fingerprint: bytes, spec: VideoSpec) -> Accepted:
         """Makes a job of a request, or repeats the answer to the same request.
 
         Args:
             user_id: The caller.
             key: The idempotency key; each call without one is a request of its own.
+            fingerprint: Of the request as it was sent.
             spec: The request.
 
         Raises:
@@ -120,20 +141,32 @@ class AcceptVideo:
             ResourceExhausted: RATE_LIMITED.
         """
         hold = Hold(user_id, key or uuid4(), uuid4())
-        entry = await self._begin(hold, spec.fingerprint())
+        entry = await self._begin(hold, fingerprint)
         if entry.response is not None:
             return Accepted(entry.response, replayed=True)
         try:
             async with asyncio.timeout(_WORK_S):
                 return Accepted(await self._accept(hold, entry, spec), replayed=False)
         except (ContentBlocked, PaymentRequired):
-            # Nothing came of it, so the key is free: the same request may succeed after a top-up.
-            await idempotency.forget(self._engine.pool, hold)
+            await self._withdraw(hold, entry)
             raise
         except BaseException:
             # Also when the caller has gone: what is held for him must be free at once for his retry.
             await asyncio.shield(idempotency.release(self._engine.pool, hold))
             raise
+
+    async def _withdraw(self, hold: Hold, entry: Entry) -> None:
+        """Nothing came of it, so the key is free: the same request may succeed after a top-up."""
+        if entry.quote is not None:
+            try:
+                # An earlier attempt that was interrupted may have held the price.
+                await self._ports.billing.release(entry.request_id)
+            except ServiceError as exc:
+                logger.warning("hold not released yet", extra={"job_id": str(entry.request_id), "reason": exc.reason})
+                # The sweeper will, as the key's row tells it to.
+                await idempotency.release(self._engine.pool, hold)
+                return
+        await idempotency.forget(self._engine.pool, hold)
 
     async def _begin(self, hold: Hold, fingerprint: bytes) -> Entry:
         """Gets hold of the key, waiting a while for another call that has it."""

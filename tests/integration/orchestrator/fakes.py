@@ -14,14 +14,15 @@ from services.common.errors import Internal, NotFound, PaymentRequired
 
 
 class FakeSafety(safety_service_pb2_grpc.SafetyServiceServicer):
-    """Blocks prompts that contain "forbidden"."""
+    """Blocks prompts that contain a forbidden word."""
 
     def __init__(self) -> None:
+        self.forbidden = {"forbidden"}
         self.asked: list[str] = []
 
     async def CheckPrompt(self, request: safety_pb.CheckPromptRequest, context: Any) -> safety_pb.CheckPromptResponse:
         self.asked.append(request.request_id)
-        blocked = "forbidden" in request.text_prompt
+        blocked = any(word in request.text_prompt for word in self.forbidden)
         verdict = safety_pb.Verdict(passed=not blocked, safety_score=0.9 if blocked else 0.1)
         if blocked:
             verdict.reason = "the prompt asks for what is forbidden"

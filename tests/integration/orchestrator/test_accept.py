@@ -12,6 +12,7 @@ import pytest
 from google.api.httpbody_pb2 import HttpBody
 
 from kinemesh.video.v1 import video_service_pb2 as pb
+from services.orchestrator.webhooks import addresses
 from tests.integration.orchestrator.driver import Driver, identity, reason_of
 from tests.support.waiting import eventually
 
@@ -112,6 +113,27 @@ async def test_a_retry_after_a_lost_answer_goes_on_with_the_same_hold_and_price(
         driver.billing.price = Decimal("2.0")
     assert len(driver.billing.holds) == holds + 1
     assert driver.billing.holds[request_id] == Decimal("2.0")
+
+
+async def test_a_retry_that_is_blocked_gives_back_what_the_first_attempt_held(driver: Driver) -> None:
+    key, holds = str(uuid.uuid4()), len(driver.billing.holds)
+    driver.billing.lose_answers = 1
+    await reason_of(driver.create("second thoughts", key=key, prompt="a dubious lake"))
+    assert len(driver.billing.holds) == holds + 1
+    driver.safety.forbidden.add("dubious")
+    error = await reason_of(driver.create("second thoughts", key=key, prompt="a dubious lake"))
+    assert error.reason == "CONTENT_BLOCKED"
+    assert len(driver.billing.holds) == holds
+    assert await _no_key_of(driver, "second thoughts")
+
+
+async def test_a_replay_does_not_vet_the_webhook_again(driver: Driver) -> None:
+    key, url = str(uuid.uuid4()), "https://93.184.215.14/webhook"
+    request_id = await driver.create("vetted", key=key, webhook_url=url)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(addresses, "is_public", lambda _: False)
+        assert (await reason_of(driver.create("vetted", webhook_url=url))).reason == "WEBHOOK_URL_REFUSED"
+        assert await driver.create("vetted", key=key, webhook_url=url) == request_id
 
 
 async def test_an_accept_that_nobody_retries_is_undone(driver: Driver) -> None:

@@ -73,16 +73,6 @@ def test_prompts_are_counted_in_code_points_after_nfc() -> None:
     assert refused(prompt="é" * 2001).violations[0].field == "prompt"
 
 
-def test_twins_in_other_normal_forms_are_the_same_request() -> None:
-    assert read(prompt="caf\u00e9").fingerprint() == read(prompt="cafe\u0301").fingerprint()
-
-
-def test_defaults_spelled_out_are_the_same_request_and_changes_are_not() -> None:
-    assert read().fingerprint() == read(fps=24, model="standard", resolution="1080p").fingerprint()
-    others = [read(fps=30), read(seed=1), read(prompt="a sea"), read(webhook_url="https://a.example/")]
-    assert len({spec.fingerprint() for spec in (read(), *others)}) == 5
-
-
 def test_nul_is_refused() -> None:
     assert refused(prompt="a\0b").violations[0].field == "prompt"
 
