@@ -105,6 +105,7 @@ class _Composition:
     def _run_background(self, billing: BillingClient) -> None:
         settings, runtime = self._settings, self._runtime
         runtime.background("outbox", self._relay.run)
+        runtime.background("webhooks", partial(self._webhook_sender().run, settings.webhook_poll_s))
         runtime.background("fan-out", partial(self._hub.run, self._jetstream.client), stop=self._hub.stop)
         rounds = {
             "reaper": (settings.reap_interval_s, Reaper(self._engine, self._policy).run_once),
@@ -117,7 +118,6 @@ class _Composition:
                 AcceptSweeper(self._pool, billing, settings.accept_abandoned_after_s).run_once,
             ),
             "purger": (settings.sweep_interval_s, Purger(self._pool, self._store.delete).run_once),
-            "webhooks": (settings.webhook_poll_s, self._webhook_sender().run_once),
         }
         for name, (interval_s, run_once) in rounds.items():
             runtime.background(name, partial(every, interval_s, run_once, name=name))

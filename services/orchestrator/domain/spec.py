@@ -30,6 +30,9 @@ MAX_PROMPT = 2000
 MAX_URL = 2048
 MAX_SEED = 2**63 - 1
 _CENT = Decimal("0.01")
+_WEB_PORTS = {80, 443}
+_FIRST_FREE_PORT = 1024
+"""The ports below belong to other protocols: nobody shall have us talk to a mail server or a resolver."""
 
 Request: TypeAlias = video_service_pb2.CreateVideoRequest
 _Number: TypeAlias = Literal["duration_seconds", "num_inference_steps", "guidance_scale", "priority"]
@@ -231,7 +234,8 @@ def url_problem(url: str) -> str | None:
         return "must be an https URL"
     if parts.username is not None or parts.password is not None:
         return "must not contain credentials"
-    return None
+    is_web = parts.port in _WEB_PORTS or parts.port is None or parts.port >= _FIRST_FREE_PORT
+    return None if is_web else "must have port 443, port 80 or one from 1024"
 
 
 def _webhook_secret(findings: _Findings, request: Request) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -11,13 +11,24 @@ from uuid import UUID
 if TYPE_CHECKING:
     from services.common.postgres import Pool
 
-# Whoever takes a delivery has it for a while; if he dies, it is tried again: at least once.
+# Whoever takes a delivery has it for a while; if he dies, it is tried again: at least once. Of each endpoint (scheme,
+# host and port) one is taken, and none of those that are busy.
 _TAKE = """
+WITH due AS (
+    SELECT delivery_id, next_attempt_at, coalesce(substring(webhook_url FROM '^[^/]*//[^/?#]*'), '') AS endpoint
+    FROM webhook_deliveries JOIN video_generations USING (request_id)
+    WHERE state = 'PENDING' AND next_attempt_at <= clock_timestamp()
+), firsts AS (
+    SELECT DISTINCT ON (endpoint) delivery_id, endpoint FROM due WHERE NOT endpoint = ANY($3)
+    ORDER BY endpoint, next_attempt_at
+), taken AS (
+    SELECT delivery_id, endpoint FROM webhook_deliveries JOIN firsts USING (delivery_id)
+    WHERE state = 'PENDING' AND next_attempt_at <= clock_timestamp()
+    ORDER BY next_attempt_at LIMIT $2 FOR UPDATE OF webhook_deliveries SKIP LOCKED
+)
 UPDATE webhook_deliveries d SET attempts = attempts + 1, next_attempt_at = clock_timestamp() + make_interval(secs => $1)
-WHERE delivery_id IN (
-    SELECT delivery_id FROM webhook_deliveries WHERE state = 'PENDING' AND next_attempt_at <= clock_timestamp()
-    ORDER BY next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-RETURNING delivery_id, request_id, event, attempts,
+FROM taken WHERE d.delivery_id = taken.delivery_id
+RETURNING d.delivery_id, d.request_id, d.event, d.attempts, taken.endpoint,
     (SELECT occurred_at FROM job_events e WHERE e.event_id = d.delivery_id) AS occurred_at
 """
 _RETRY = """
@@ -38,12 +49,14 @@ class Delivery:
     event: str
     attempts: int
     """Including the one about to be made."""
+    endpoint: str
+    """Scheme, host and port."""
     occurred_at: datetime
 
 
-async def take_due(pool: Pool, hold_s: float, limit: int) -> Sequence[Delivery]:
-    """Takes deliveries that are due."""
-    return [Delivery(**row) for row in await pool.fetch(_TAKE, hold_s, limit)]
+async def take_due(pool: Pool, hold_s: float, limit: int, busy: Collection[str]) -> Sequence[Delivery]:
+    """Takes deliveries that are due, at most one of an endpoint and none of the busy endpoints."""
+    return [Delivery(**row) for row in await pool.fetch(_TAKE, hold_s, limit, list(busy))]
 
 
 async def retry(pool: Pool, delivery_id: UUID, result: str, delay_s: float) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
 _PREFIX = "whsec_"
+
+
+class SecretUnreadableError(Exception):
+    """The secret was encrypted under another master secret."""
 
 
 class WebhookSecrets:
@@ -25,10 +29,18 @@ class WebhookSecrets:
         return self._fernet.encrypt(secret.encode())
 
     def signing_key(self, user_id: str, encrypted: bytes | None) -> bytes:
-        """The bytes to sign with: of the secret the user gave, else of the one the installation has for him."""
+        """The bytes to sign with: of the secret the user gave, else of the one the installation has for him.
+
+        Raises:
+            SecretUnreadableError: The installation's master secret has changed.
+        """
         if encrypted is None:
             return self._derive(b"kinemesh webhook signature " + user_id.encode())
-        return base64.b64decode(self._fernet.decrypt(encrypted).decode().removeprefix(_PREFIX))
+        try:
+            secret = self._fernet.decrypt(encrypted).decode()
+        except InvalidToken as exc:
+            raise SecretUnreadableError from exc
+        return base64.b64decode(secret.removeprefix(_PREFIX))
 
     def _derive(self, purpose: bytes) -> bytes:
         return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose).derive(self._master)

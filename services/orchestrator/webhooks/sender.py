@@ -9,14 +9,18 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from prometheus_client import Counter, Gauge
 
+from services.common.lifecycle import every
+from services.common.telemetry.metrics import BACKGROUND_ERRORS
 from services.orchestrator.domain.status import Status
 from services.orchestrator.store import jobs, webhooks
 from services.orchestrator.webhooks.addresses import AddressRefusedError, PinnedResolver, UrlGuard
+from services.orchestrator.webhooks.secrets import SecretUnreadableError
 from services.orchestrator.webhooks.signature import headers
 
 if TYPE_CHECKING:
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = Counter("kinemesh_webhook_attempts_total", "Attempts to deliver a webhook, by result.", ["result"])
 LAG = Gauge("kinemesh_webhook_lag_seconds", "Age of the webhook that has been due for longest.")
-_BATCH = 20
+_AT_ONCE = 20
 _GONE = 410
 _MAX_RETRY_AFTER_S = 24 * 3600.0
 
@@ -72,20 +76,48 @@ class WebhookSender:
         self._secrets = secrets
         self._policy = policy
         self._describe_output = describe_output
+        self._busy: set[str] = set()
+        """Endpoints that are being called: one call each, so that one that hangs keeps nobody else's waiting."""
 
-    async def run_once(self) -> None:
-        """Makes one attempt for everything that is due; a hanging receiver delays only those of the same round."""
-        due = await webhooks.take_due(self._pool, self._policy.timeout_s * 2 + 10, _BATCH)
-        await asyncio.gather(*(self._deliver(delivery) for delivery in due))
+    async def run(self, poll_s: float) -> None:
+        """Delivers until cancelled.
+
+        Args:
+            poll_s: Seconds between looks for what is due; an endpoint gets at most one delivery in that time.
+        """
+        async with asyncio.TaskGroup() as deliveries:
+            await every(poll_s, partial(self._start_due, deliveries), name="webhooks")
+
+    async def _start_due(self, deliveries: asyncio.TaskGroup) -> None:
+        hold_s = self._policy.timeout_s * 2 + 10
+        for delivery in await webhooks.take_due(self._pool, hold_s, _AT_ONCE - len(self._busy), self._busy):
+            self._busy.add(delivery.endpoint)
+            deliveries.create_task(self._attempt(delivery))
         LAG.set(await webhooks.seconds_overdue(self._pool))
+
+    async def _attempt(self, delivery: Delivery) -> None:
+        """Never raises: an attempt that failed for our own fault is due again when its hold ends."""
+        try:
+            await self._deliver(delivery)
+        except Exception:
+            BACKGROUND_ERRORS.labels("webhooks").inc()
+            logger.exception("webhook not attempted", extra={"job_id": str(delivery.request_id)})
+        finally:
+            self._busy.discard(delivery.endpoint)
 
     async def _deliver(self, delivery: Delivery) -> None:
         job = await jobs.get(self._pool, delivery.request_id)
         if job is None or job.webhook_url is None:
             await webhooks.end(self._pool, delivery.delivery_id, "GIVEN_UP", "no address")
             return
+        try:
+            key = self._secrets.signing_key(job.user_id, job.webhook_secret)
+        except SecretUnreadableError:
+            ATTEMPTS.labels("failed").inc()
+            logger.error("webhook secret unreadable", extra={"job_id": str(job.request_id)})  # noqa: TRY400 - says all
+            await webhooks.end(self._pool, delivery.delivery_id, "GIVEN_UP", "secret unreadable")
+            return
         body = json.dumps(self._body(delivery, job)).encode()
-        key = self._secrets.signing_key(job.user_id, job.webhook_secret)
         signed = headers(key, str(delivery.delivery_id), int(time.time()), body)
         answer = await self._post(job.webhook_url, signed, body)
         ATTEMPTS.labels("delivered" if answer.delivered else "failed").inc()

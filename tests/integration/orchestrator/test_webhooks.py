@@ -114,6 +114,18 @@ async def test_a_hanging_receiver_is_given_up_after_the_schedule(driver: Driver,
     assert len(receiver.got["/hangs"]) == 3
 
 
+async def test_a_secret_of_an_earlier_master_secret_ends_the_delivery(driver: Driver, receiver: Receiver) -> None:
+    request_id = await driver.create("rotated", webhook_url=f"{receiver.url}/rotated", webhook_secret=SECRET)
+    foreign = WebhookSecrets(base64.b64encode(b"x" * 32).decode()).encrypt(SECRET)
+    await driver.database.execute(
+        "UPDATE video_generations SET webhook_secret = $2 WHERE request_id = $1", uuid.UUID(request_id), foreign
+    )
+    job = await driver.claim(pb.STAGE_ENCODING, request_id)
+    await driver.jobs.BlockJob(pb.BlockJobRequest(request_id=request_id, epoch=job.epoch, reason="no", score=0.9))
+    await eventually(lambda: _has_state(driver, job, "GIVEN_UP"))
+    assert "/rotated" not in receiver.got
+
+
 async def test_a_receiver_that_is_gone_is_not_asked_again(driver: Driver, receiver: Receiver) -> None:
     receiver.answers["/gone"] = [410]
     job = await _blocked(driver, f"{receiver.url}/gone")

@@ -32,7 +32,7 @@ def test_defaults_of_the_api_spelled_out_are_the_same_request(some: dict[str, An
 
 
 def test_changes_are_other_requests_also_where_the_catalogue_has_the_same_default() -> None:
-    changes = [
+    changes: list[dict[str, Any]] = [
         {"fps": 30}, {"seed": 1}, {"prompt": "a sea"}, {"webhook_url": "https://a.example/"},
         {"num_inference_steps": 50}, {"guidance_scale": 7.5}, {"model": "reference"}, {"enable_audio": True},
     ]  # fmt: skip

@@ -135,11 +135,17 @@ def test_sound_that_cannot_be_is_refused() -> None:
 @pytest.mark.parametrize(
     "url",
     ["ftp://a.example/", "https://", "a.example", "https://u:p@a.example/", "https://a.example:99999/",
+     "https://a.example:25/", "https://a.example:1023/",
      "https://a.example/" + "x" * 2048, "https://a.example/\r\nX: y", "https://[::1", "https://ä.example/"],
 )  # fmt: skip
 def test_webhook_urls_must_be_plain_urls(url: str) -> None:
     error = refused(webhook_url=url)
     assert (error.reason, error.violations[0].field) == ("WEBHOOK_URL_REFUSED", "webhook_url")
+
+
+@pytest.mark.parametrize("port", [80, 443, 1024, 8443])
+def test_webhooks_may_have_the_web_s_ports_and_free_ones(port: int) -> None:
+    assert read(webhook_url=f"https://a.example:{port}/").webhook_url
 
 
 def test_webhook_secrets_are_of_the_standard_s_form() -> None:
