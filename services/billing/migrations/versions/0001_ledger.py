@@ -9,10 +9,7 @@ from services.common import inbox
 revision = "0001"
 down_revision = None
 
-
-def upgrade() -> None:
-    op.execute(inbox.DDL)
-    op.execute("""
+SCHEMA = """
 CREATE TABLE accounts (
     user_id    varchar(128) PRIMARY KEY,
     available  numeric(14,4) NOT NULL DEFAULT 0 CHECK (available >= 0),
@@ -86,4 +83,9 @@ CREATE TRIGGER ledger_transactions_append_only BEFORE UPDATE OR DELETE ON ledger
     FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only();
 CREATE TRIGGER ledger_entries_append_only BEFORE UPDATE OR DELETE ON ledger_entries
     FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only();
-""")
+"""
+
+
+def upgrade() -> None:
+    op.execute(inbox.DDL)
+    op.execute(SCHEMA)

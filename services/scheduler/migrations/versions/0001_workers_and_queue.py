@@ -7,9 +7,7 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
-
-def upgrade() -> None:
-    op.execute("""
+SCHEMA = """
 -- The source's columns and indexes. Its foreign key to video_generations is left out: that table is another service's.
 CREATE TABLE gpu_workers (
     worker_id VARCHAR(64) PRIMARY KEY,
@@ -92,4 +90,8 @@ CREATE TABLE assignments (
 CREATE UNIQUE INDEX assignments_open_worker ON assignments (worker_id) WHERE finished_at IS NULL;
 CREATE UNIQUE INDEX assignments_open_job ON assignments (request_id) WHERE finished_at IS NULL;
 CREATE INDEX assignments_recent ON assignments (assigned_at);
-""")
+"""
+
+
+def upgrade() -> None:
+    op.execute(SCHEMA)
