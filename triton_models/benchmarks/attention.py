@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from ..modeling.turbo.int8 import Int8Linear
 from ..modeling.turbo.sparse_linear import SparseLinearConfig, sparse_linear_attention
-from .machine import median_s
+from .machine import medians_s
 
 _HEADS, _WIDTH = 4, 64
 
@@ -29,10 +30,10 @@ def attentions(lengths: tuple[int, ...], config: SparseLinearConfig, repeats: in
     """Yields full attention against sparse-linear attention, bfloat16, 4 heads of 64."""
     mix = nn.Linear(_WIDTH, _WIDTH, device=device, dtype=torch.bfloat16)
     for length in lengths:
-        q, k, v = (torch.randn(1, _HEADS, length, _WIDTH, device=device, dtype=torch.bfloat16) for _ in range(3))
-        full = median_s(lambda q=q, k=k, v=v: fn.scaled_dot_product_attention(q, k, v), repeats, device)  # type: ignore[misc]
-        sparse = median_s(lambda q=q, k=k, v=v: sparse_linear_attention(q, k, v, mix, config), repeats, device)  # type: ignore[misc]
-        yield Duel(f"{length} tokens", full * 1e3, sparse * 1e3)
+        q, k, v = torch.randn(3, 1, _HEADS, length, _WIDTH, device=device, dtype=torch.bfloat16)
+        full = partial(fn.scaled_dot_product_attention, q, k, v)
+        sparse = partial(sparse_linear_attention, q, k, v, mix, config)
+        yield _duel(f"{length} tokens", full, sparse, repeats, device)
 
 
 @torch.inference_mode()
@@ -40,8 +41,11 @@ def linears(sizes: tuple[tuple[int, int, int], ...], repeats: int, device: str) 
     """Yields bfloat16 linear layers (rows, inputs, outputs) against W8A8, quantising of activations included."""
     for rows, inputs, outputs in sizes:
         linear = nn.Linear(inputs, outputs, device=device, dtype=torch.bfloat16)
-        quantised = Int8Linear.of(linear).to(device)
         x = torch.randn(rows, inputs, device=device, dtype=torch.bfloat16)
-        before = median_s(lambda linear=linear, x=x: linear(x), repeats, device)  # type: ignore[misc]
-        after = median_s(lambda quantised=quantised, x=x: quantised(x), repeats, device)  # type: ignore[misc]
-        yield Duel(f"{rows} x {inputs} x {outputs}", before * 1e3, after * 1e3)
+        quantised = Int8Linear.of(linear).to(device)
+        yield _duel(f"{rows} x {inputs} x {outputs}", partial(linear, x), partial(quantised, x), repeats, device)
+
+
+def _duel(size: str, before: Callable[[], Tensor], after: Callable[[], Tensor], repeats: int, device: str) -> Duel:
+    before_s, after_s = medians_s([before, after], repeats, device)
+    return Duel(size, before_s * 1e3, after_s * 1e3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -15,10 +15,20 @@ _MATRIX = {"cpu": 2048, "cuda": 8192}
 _STATUS = Path("/proc/self/status")
 
 
+def medians_s(runs: Sequence[Callable[[], object]], repeats: int, device: str = "cpu") -> list[float]:
+    """Returns the median of `repeats` timed runs of each, after one that is not counted.
+
+    They take turns, so that what else the machine does meets them alike.
+    """
+    for run in runs:
+        run()
+    rounds = [[_timed(run, device) for run in runs] for _ in range(repeats)]
+    return [statistics.median(times) for times in zip(*rounds, strict=True)]
+
+
 def median_s(run: Callable[[], object], repeats: int, device: str = "cpu") -> float:
-    """Returns the median of `repeats` timed runs after one that is not counted."""
-    run()
-    return statistics.median(_timed(run, device) for _ in range(repeats))
+    """Returns the median of one thing's timed runs, as `medians_s`."""
+    return medians_s([run], repeats, device)[0]
 
 
 def _timed(run: Callable[[], object], device: str) -> float:

@@ -20,7 +20,7 @@ from .machine import matmul_rate
 from .memory import decode_memory
 from .sound import audio_s
 from .source import CLIP, PUBLISHED_S, source_cost
-from .video import Cost, StageTimes, clip_of, cost_of, stage_times, variants
+from .video import Cost, StageTimes, clip_of, costs_of, stage_times, variants
 
 _WEIGHTS = Path(__file__).parents[1] / "weights" / "reference"
 _MEMORY_LENGTHS_S = (5.0, 20.0, 60.0)
@@ -88,8 +88,7 @@ def measure_clip(model: ReferenceModel, weights: Path, duration_s: float, repeat
     print(f"{clip.plan.shape} at {clip.plan.fps} fps: {grid.frames} frames of {grid.rows * grid.columns} tokens")
     print(f"{torch.get_num_threads()} CPU threads, {dtype}: {rate / 1e9:.0f} GFLOP/s in a large matrix product")
     print(f"student: {STUDENT_FILE if trained else 'none shipped; its time is that of the same network in 4 steps'}\n")
-    flops: dict[float, int] = {}
-    costs = [cost_of(model, variant, clip, flops, repeats) for variant in variants(model, student, clip, sparse)]
+    costs = costs_of(model, variants(model, student, clip, sparse), clip, repeats)
     stages, sound_s = stage_times(model, clip, max(1, repeats // 3)), audio_s(weights, clip, max(1, repeats // 3))
     print_stages(stages, sound_s)
     print_variants(costs, stages, sound_s, rate)

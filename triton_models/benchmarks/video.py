@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..modeling.dit import VideoDiT
-from ..modeling.flow import seeded_noise
+from ..modeling.flow import SamplerState, seeded_noise
 from ..modeling.guidance import guided_velocity
 from ..modeling.pipeline import GenerationPlan, _batched, decode, plan_generation, sample, start
 from ..modeling.reference import ReferenceModel
@@ -17,7 +18,7 @@ from ..modeling.text import PromptEmbedding
 from ..modeling.turbo.int8 import quantise
 from ..modeling.turbo.sparse_linear import SparseLinearConfig, sparsify
 from ..modeling.turbo.student import student_plan
-from .machine import flops_of, median_s
+from .machine import flops_of, median_s, medians_s
 
 PROMPT = "a red ball bouncing on green grass"
 
@@ -84,15 +85,22 @@ def variants(model: ReferenceModel, student: VideoDiT, clip: Clip, sparse: Spars
     ]
 
 
-def cost_of(model: ReferenceModel, variant: Variant, clip: Clip, flops: dict[float, int], repeats: int) -> Cost:
-    """Times one step of the sampler, as the pipeline runs it; `flops` remembers what a step of each guidance takes."""
-    changed = replace(model, dit=variant.dit)
-    begin = start(variant.plan, 0)
-    step_s = median_s(lambda: next(sample(changed, variant.plan, begin, clip.prompt)), repeats)
-    guidance = variant.plan.guidance
-    if guidance not in flops:
-        flops[guidance] = _step_flops(model.dit, clip, guidance, begin.latent)
-    return Cost(variant.name, len(variant.plan.timesteps) - 1, step_s, flops[guidance])
+def costs_of(model: ReferenceModel, candidates: list[Variant], clip: Clip, repeats: int) -> list[Cost]:
+    """Times one step of each variant's sampler, as the pipeline runs it."""
+    begin = start(clip.plan, 0)
+
+    def step(variant: Variant) -> Callable[[], SamplerState]:
+        changed = replace(model, dit=variant.dit)
+        first = replace(begin, timesteps=variant.plan.timesteps)
+        return lambda: next(sample(changed, variant.plan, first, clip.prompt))
+
+    seconds = medians_s([step(variant) for variant in candidates], repeats)
+    scales = {variant.plan.guidance for variant in candidates}
+    flops = {scale: _step_flops(model.dit, clip, scale, begin.latent) for scale in scales}
+    return [
+        Cost(variant.name, len(variant.plan.timesteps) - 1, step_s, flops[variant.plan.guidance])
+        for variant, step_s in zip(candidates, seconds, strict=True)
+    ]
 
 
 def _step_flops(dit: VideoDiT, clip: Clip, guidance: float, latent: Tensor) -> int:

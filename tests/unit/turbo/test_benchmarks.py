@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.support.weights import write_random_weights
 from triton_models.benchmarks.attention import attentions, linears
-from triton_models.benchmarks.machine import flops_of, matmul_rate, median_s, memory_mib
+from triton_models.benchmarks.machine import flops_of, matmul_rate, median_s, medians_s, memory_mib
 from triton_models.benchmarks.memory import decode_memory
 from triton_models.benchmarks.models import measure_clip
 from triton_models.benchmarks.source import source_cost
@@ -42,6 +42,15 @@ def test_the_median_ignores_the_first_run_and_one_slow_one() -> None:
     runs: list[int] = []
     assert median_s(lambda: runs.append(1), 3) < 1
     assert len(runs) == 4
+
+
+def test_what_is_compared_takes_turns() -> None:
+    order: list[str] = []
+    assert len(medians_s([lambda: order.append("a"), lambda: order.append("b")], 2)) == 2
+    assert order == ["a", "b"] * 3
+
+
+def test_the_machines_rate_is_plausible() -> None:
     assert matmul_rate(torch.float32, repeats=1) > 1e9
 
 
