@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.json_format import MessageToDict
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from gateway.cli.progress import PHASE_NAMES
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+    from google.protobuf.timestamp_pb2 import Timestamp
 
     from gateway.cli.progress import Journey
     from kinemesh.scheduler.v1.worker_pb2 import GPUWorkerState
@@ -28,7 +29,7 @@ def print_json(message: Message) -> None:
 
 def print_video(console: Console, video: GetVideoResponse) -> None:
     """One video, as a table."""
-    table = Table("field", "value", show_header=False)
+    table = Table("field", Column("value", overflow="fold"), show_header=False)
     rows = [("id", video.request_id), ("status", video.status), ("model", f"{video.model} ({video.tier})")]
     rows += [("prompt", video.prompt), ("seed", str(video.seed)), ("created", video.created_at.ToJsonString())]
     if video.HasField("progress"):
@@ -76,23 +77,29 @@ def _seconds_taken(video: GetVideoResponse) -> float:
     return (video.completed_at.ToMicroseconds() - video.created_at.ToMicroseconds()) / 1e6
 
 
+def _to_the_second(moment: Timestamp) -> str:
+    return moment.ToDatetime().isoformat(" ", "seconds")
+
+
 def print_list(console: Console, videos: ListVideosResponse) -> None:
     """A page of videos."""
-    table = Table("id", "status", "created", "prompt", caption=f"{len(videos.videos)} of {videos.total}")
+    table = Table(
+        Column("id", no_wrap=True), "status", "created", "prompt", caption=f"{len(videos.videos)} of {videos.total}"
+    )
     for video in videos.videos:
-        table.add_row(video.request_id, video.status, video.created_at.ToJsonString(), video.prompt)
+        table.add_row(video.request_id, video.status, _to_the_second(video.created_at), video.prompt)
     console.print(table)
 
 
 def print_workers(console: Console, workers: list[tuple[str, GPUWorkerState]]) -> None:
     """The worker registry; the first of each pair is the status name."""
-    table = Table("worker", "status", "hardware", "memory GiB", "models", "job", "step", "done today", "errors")
+    table = Table(Column("worker", no_wrap=True), "status", "hardware", "GiB", "models", "step", "today", "errors")
     for status, worker in workers:
         models = worker.loaded_models
         loaded = ", ".join(name for name in (models.dit_model, models.vae_model, models.audio_model) if name)
         hardware, job, metrics = worker.hardware, worker.current_job, worker.metrics
         memory = f"{hardware.gpu_memory_used_gb:.1f}/{hardware.gpu_memory_total_gb:.1f}"
         counts = (str(metrics.jobs_completed_today), str(metrics.error_count_today))
-        step = str(job.current_step) if job.request_id else ""
-        table.add_row(worker.worker_id, status, hardware.gpu_type, memory, loaded, job.request_id, step, *counts)
+        step = str(job.current_step) if worker.HasField("current_job") else ""
+        table.add_row(worker.worker_id, status, hardware.gpu_type, memory, loaded, step, *counts)
     console.print(table)
