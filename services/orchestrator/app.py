@@ -25,10 +25,11 @@ from services.orchestrator.convert.video import describe_accepted
 from services.orchestrator.domain.change import AttemptPolicy
 from services.orchestrator.fanout import Hub, LiveFeed
 from services.orchestrator.links import Links
+from services.orchestrator.purger import Places, Purger
 from services.orchestrator.reaper import Reaper
 from services.orchestrator.servicer_jobs import JobServicer, JobUseCases
 from services.orchestrator.servicer_videos import VideoServicer, VideoUseCases
-from services.orchestrator.sweeper import AcceptSweeper, Purger, Sweeper
+from services.orchestrator.sweeper import AcceptSweeper, Sweeper
 from services.orchestrator.usecases.accept import AcceptPorts, AcceptVideo, Limits
 from services.orchestrator.usecases.cancel import CancelVideo
 from services.orchestrator.usecases.claims import Claims
@@ -117,7 +118,10 @@ class _Composition:
                 settings.sweep_interval_s,
                 AcceptSweeper(self._pool, billing, settings.accept_abandoned_after_s).run_once,
             ),
-            "purger": (settings.sweep_interval_s, Purger(self._pool, self._store.delete).run_once),
+            "purger": (
+                settings.sweep_interval_s,
+                Purger(self._pool, self._store, Places.of(settings), settings.intermediates_keep_s).run_once,
+            ),
         }
         for name, (interval_s, run_once) in rounds.items():
             runtime.background(name, partial(every, interval_s, run_once, name=name))
@@ -150,10 +154,11 @@ class _Composition:
 
     def _accept_ports(self, safety: SafetyClient, billing: BillingClient, catalogue: Catalogue) -> AcceptPorts:
         return AcceptPorts(
+            wait_limit_s=self._settings.wait_limit_s,
             safety=safety,
             billing=billing,
             estimate=Estimator(self._pool, catalogue),
             encrypt=self._secrets.encrypt,
             describe=partial(describe_accepted, links=self._links),
-            deadline_s=lambda spec: catalogue.models[spec.model].tiers[spec.tier].deadline_s,
+            work_limit_s=lambda spec: catalogue.models[spec.model].tiers[spec.tier].deadline_s,
         )

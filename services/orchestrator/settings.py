@@ -43,6 +43,10 @@ class Settings(PostgresSettings, NatsSettings, S3Settings, ServiceSettings):
     """Seconds between looks for jobs that nobody was told of, and for accepts that nobody finished."""
     sweep_quiet_s: float = Field(default=10.0, gt=0)
     """Seconds a job may wait for its stage or a worker before its message is published again."""
+    wait_limit_s: float = Field(default=24 * 3600.0, gt=0)
+    """Seconds a job may wait for its first start; from then on the catalogue's limit for its tier counts."""
+    intermediates_keep_s: float = Field(default=3600.0, ge=0)
+    """Seconds after which checkpoints and other intermediates of a finished job are deleted."""
     accept_abandoned_after_s: float = Field(default=60.0, ge=30)
     """Seconds without a retry after which an interrupted accept is undone and its credits given back."""
 

@@ -1,9 +1,8 @@
-"""Repairs what was lost on the way: messages, interrupted accepts, objects of jobs without a result."""
+"""Repairs what was lost on the way: messages and interrupted accepts."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -13,16 +12,14 @@ from prometheus_client import Gauge
 from services.common import outbox
 from services.common.errors import ServiceError
 from services.common.postgres import Connection, transact
-from services.common.storage import ObjectRef
 from services.orchestrator import events
 from services.orchestrator.domain.status import ACTIVE
-from services.orchestrator.store import idempotency, listing, purge
+from services.orchestrator.store import idempotency, listing
 from services.orchestrator.usecases.accept import Billing
 
 if TYPE_CHECKING:
     from services.common.postgres import Pool
     from services.orchestrator.store.idempotency import Abandoned
-    from services.orchestrator.store.purge import Purgeable
 
 JOBS = Gauge("kinemesh_orchestrator_jobs", "Unfinished jobs by state.", ["status"])
 _BATCH = 200
@@ -93,24 +90,3 @@ class AcceptSweeper:
             await self._billing.release(abandoned.request_id)
         await idempotency.delete_abandoned(self._pool, abandoned)
         logger.warning("interrupted accept undone", extra={"job_id": str(abandoned.request_id)})
-
-
-class Purger:
-    """Deletes the objects of jobs that ended without a result: nobody may see them, and nobody pays for them."""
-
-    def __init__(self, pool: Pool, delete: Callable[[ObjectRef], Awaitable[None]]) -> None:
-        self._pool = pool
-        self._delete = delete
-
-    async def run_once(self) -> None:
-        """Purges the jobs that are due."""
-        for job in await purge.due(self._pool, _BATCH):
-            await self._purge(job)
-
-    async def _purge(self, job: Purgeable) -> None:
-        started = time.monotonic()
-        for uri in job.uris:
-            await self._delete(ObjectRef.parse(uri))
-        await purge.done(self._pool, job.request_id)
-        fields = {"job_id": str(job.request_id), "objects": len(job.uris)}
-        logger.info("job purged", extra={**fields, "elapsed_ms": round((time.monotonic() - started) * 1000)})

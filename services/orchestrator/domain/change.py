@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Literal
 
 from services.common.errors import FailedPrecondition
@@ -65,7 +66,7 @@ def advance(job: Job, to: Status, cause: str) -> Change:
     """The owner has finished a state."""
     fields: dict[str, Any] = {**_progress(job, to)}
     if job.status is Status.ASSIGNED and job.started_at is None:
-        fields["started_at"] = job.read_at
+        fields |= {"started_at": job.read_at, "deadline": job.read_at + timedelta(seconds=job.work_limit_s)}
     if job.status is not Status.ASSIGNED:
         # Entering a state by resumption is no progress: a job whose decoding crashes must not do so for ever.
         fields["stalled_attempts"] = 0

@@ -91,7 +91,10 @@ class Job:
     lease_expires_at: datetime | None
     available_at: datetime
     """When the job began to wait for whoever takes it next."""
+    work_limit_s: float
+    """Time from the first start after which the job is given up."""
     deadline: datetime
+    """When the job is given up: before its first start for its waiting, then for its work."""
     artifacts: dict[str, Any]
     """JobArtifacts in JSON with proto field names."""
     last_event_id: UUID

@@ -102,8 +102,10 @@ class AcceptPorts:
     """Encrypts a webhook secret for the database."""
     describe: Callable[[Job, Estimate], dict[str, Any]]
     """Makes the answer for an accepted job."""
-    deadline_s: Callable[[VideoSpec], float]
-    """Time after which a job of this kind is given up."""
+    work_limit_s: Callable[[VideoSpec], float]
+    """Time from its first start after which a job of this kind is given up."""
+    wait_limit_s: float
+    """Time after which a job that was never started is given up."""
 
 
 class AcceptVideo:
@@ -220,8 +222,9 @@ class AcceptVideo:
             "video_seconds": quote.video_seconds,
             "planned_step_ms": estimate.timing.step_ms,
             "planned_fixed_s": estimate.timing.fixed_s,
+            "work_limit_s": self._ports.work_limit_s(spec),
         }
-        response, job = await transact(self._engine.pool, partial(self._insert, hold, columns, spec, estimate))
+        response, job = await transact(self._engine.pool, partial(self._insert, hold, columns, estimate))
         await self._engine.announce(job)
         return response
 
@@ -236,10 +239,10 @@ class AcceptVideo:
         return quote
 
     async def _insert(
-        self, hold: Hold, columns: Mapping[str, Any], spec: VideoSpec, estimate: Estimate, connection: Connection
+        self, hold: Hold, columns: Mapping[str, Any], estimate: Estimate, connection: Connection
     ) -> tuple[dict[str, Any], Job]:
         """The moment of acceptance: job, first event, wake-up and kept answer in one transaction."""
-        job = await jobs.insert(connection, columns, self._ports.deadline_s(spec))
+        job = await jobs.insert(connection, columns, self._ports.wait_limit_s)
         response = self._ports.describe(job, estimate)
         if not await idempotency.finish(connection, hold, response):
             raise _lost()

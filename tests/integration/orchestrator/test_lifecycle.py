@@ -276,6 +276,15 @@ async def test_a_permanent_error_ends_the_job(driver: Driver) -> None:
     assert (video.error.code, video.error.message) == ("INFERENCE_FAILED", "out of memory")
 
 
+async def test_waiting_does_not_count_towards_the_tier_s_limit(driver: Driver) -> None:
+    job = await driver.assigned("patient", model="realtime")
+    waiting_s = job.deadline.ToDatetime() - job.request.created_at.ToDatetime()
+    assert waiting_s.total_seconds() == pytest.approx(24 * 3600, abs=60)
+    started = await driver.advance(job, S.VIDEO_STATUS_GENERATING)
+    working_s = started.deadline.ToDatetime() - started.request.started_at.ToDatetime()
+    assert working_s.total_seconds() == pytest.approx(600, abs=5)
+
+
 async def test_a_passed_deadline_ends_the_job(driver: Driver) -> None:
     job = await driver.queued("deadline")
     await driver.database.execute(

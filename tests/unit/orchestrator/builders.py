@@ -82,6 +82,7 @@ def make_job(status: Status, **changes: Any) -> Job:
         "lease_owner": None,
         "lease_expires_at": None,
         "available_at": NOW,
+        "work_limit_s": 600.0,
         "deadline": NOW + timedelta(minutes=30),
         "artifacts": {},
         "last_event_id": UUID(int=1),
