@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import Counter
 
 from services.common.postgres import Connection, transact
+from services.common.telemetry.metrics import BACKGROUND_ERRORS
 from services.orchestrator.domain import change
 from services.orchestrator.domain.change import AttemptPolicy, Change
 from services.orchestrator.store import jobs
@@ -39,7 +40,7 @@ class Reaper:
     async def _reap_batch(self) -> int:
         async def work(connection: Connection) -> list[Job]:
             lost = await jobs.lock_lost(connection, _BATCH)
-            return [await self._engine.apply(connection, job, self._decide(job)) for job in lost]
+            return [reaped for job in lost if (reaped := await self._reap(connection, job))]
 
         reaped = await transact(self._engine.pool, work)
         for job in reaped:
@@ -48,6 +49,16 @@ class Reaper:
             logger.warning("job reaped", extra={"job_id": str(job.request_id), "status": job.status, "cause": cause})
             await self._engine.announce(job)
         return len(reaped)
+
+    async def _reap(self, connection: Connection, job: Job) -> Job | None:
+        """One job that cannot be changed must not keep the others; None for it."""
+        try:
+            async with connection.transaction():
+                return await self._engine.apply(connection, job, self._decide(job))
+        except Exception:
+            BACKGROUND_ERRORS.labels("reaper").inc()
+            logger.exception("job not reaped", extra={"job_id": str(job.request_id)})
+            return None
 
     def _decide(self, job: Job) -> Change:
         if job.deadline < job.read_at:

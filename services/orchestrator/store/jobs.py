@@ -45,11 +45,14 @@ async def lock_claimable(connection: Connection, statuses: Sequence[Status]) -> 
 
 
 async def lock_lost(connection: Connection, limit: int) -> list[Job]:
-    """Locks jobs whose lease or deadline has passed, skipping those that somebody else handles."""
+    """Locks jobs whose lease or deadline has passed, skipping those that somebody else handles.
+
+    By chance, so that none that cannot be handled keeps others from their turn.
+    """
     rows = await connection.fetch(
         f"""{_SELECT}
         WHERE completed_at IS NULL AND (lease_expires_at < clock_timestamp() OR deadline < clock_timestamp())
-        LIMIT $1 FOR UPDATE SKIP LOCKED""",
+        ORDER BY random() LIMIT $1 FOR UPDATE SKIP LOCKED""",
         limit,
     )
     return [Job.from_row(row) for row in rows]

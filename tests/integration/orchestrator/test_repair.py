@@ -48,16 +48,64 @@ async def test_objects_of_a_blocked_job_are_deleted_and_shared_ones_kept(driver:
     block = pb.BlockJobRequest(request_id=job.request.request_id, epoch=job.epoch, reason="no", score=1)
     await driver.jobs.BlockJob(block)
     assert await driver.store.head(mezzanine)
-    async with driver.database.acquire() as connection, connection.transaction():
-        # A minute passes; the trigger would not let an ended job's time change.
-        await connection.execute("SET LOCAL session_replication_role = replica")
-        await connection.execute(
-            "UPDATE video_generations SET completed_at = completed_at - interval '1 hour' WHERE request_id = $1",
-            uuid.UUID(job.request.request_id),
-        )
+    await _let_pass(driver, job, "1 minute")
     await eventually(lambda: _is_gone(driver, mezzanine))
     assert await driver.store.head(embedding)
     await eventually(lambda: _has_no_artifacts(driver, job))
+
+
+async def test_a_finished_job_keeps_its_deliverables_only(driver: Driver) -> None:
+    job = await driver.completed("tidy")
+    request_id = job.request.request_id
+    await driver.store.ensure_buckets("checkpoints")
+    left = ObjectRef("checkpoints", f"{request_id}/2/step-0010-aa.json")
+    await driver.store.put_bytes(left, b"{}")
+    stale = ObjectRef(driver.bucket, f"videos/{request_id}.1.aa.mp4")
+    await driver.store.put_bytes(stale, b"of an earlier attempt")
+    await _let_pass(driver, job, "50 minutes")
+    await driver.completed("another")
+    assert await driver.store.head(left)
+    await _let_pass(driver, job, "15 minutes")
+    await eventually(lambda: _is_gone(driver, left))
+    await eventually(lambda: _is_gone(driver, stale))
+    await eventually(lambda: _has_no_artifacts(driver, job))
+    row = await driver.database.fetchrow(
+        "SELECT video_url, thumbnail_url FROM video_generations WHERE request_id = $1", uuid.UUID(request_id)
+    )
+    assert row
+    assert all([await driver.store.head(ObjectRef.parse(uri)) for uri in row])
+
+
+async def test_a_job_that_cannot_be_reaped_does_not_keep_the_others(driver: Driver) -> None:
+    stuck, lost = await driver.generating("stuck"), await driver.generating("lost")
+    await driver.database.execute(
+        f"""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NEW.request_id = '{stuck.request.request_id}' AND NEW.status <> OLD.status THEN
+                RAISE EXCEPTION 'stuck';
+            END IF;
+            RETURN NEW; END $$;
+        CREATE TRIGGER refuse BEFORE UPDATE ON video_generations FOR EACH ROW EXECUTE FUNCTION refuse()"""
+    )
+    await driver.expire_lease(stuck)
+    await driver.expire_lease(lost)
+    await eventually(lambda: _is_queued(driver, lost))
+    await driver.database.execute("DROP TRIGGER refuse ON video_generations; DROP FUNCTION refuse")
+    await eventually(lambda: _is_queued(driver, stuck))
+
+
+async def _let_pass(driver: Driver, job: pb.Job, time: str) -> None:
+    async with driver.database.acquire() as connection, connection.transaction():
+        # The trigger would not let an ended job's time change.
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        await connection.execute(
+            "UPDATE video_generations SET completed_at = completed_at - $2::text::interval WHERE request_id = $1",
+            uuid.UUID(job.request.request_id),
+            time,
+        )
+
+
+async def _is_queued(driver: Driver, job: pb.Job) -> bool:
+    return (await driver.job(job.request.request_id)).request.status == S.VIDEO_STATUS_QUEUED
 
 
 async def _all_published(driver: Driver) -> bool:
