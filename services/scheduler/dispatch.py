@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from uuid import UUID
 
 import grpc
 
 from kinemesh.orchestrator.v1 import job_service_pb2, job_service_pb2_grpc
 from kinemesh.scheduler.v1 import scheduler_service_pb2 as pb
+from kinemesh.video.v1 import video_pb2
 from services.common.errors import NotFound, ServiceError
 from services.common.postgres import Pool
 from services.common.rpc.client import error_from_rpc
@@ -49,7 +51,7 @@ class Dispatcher:
             case LoadModel():
                 self._load(decision)
             case Preempt():
-                await self._preempt(decision)
+                await self._preempt(decision, decided_at)
 
     async def _assign(self, decision: Assign, decided_at: datetime) -> None:
         job = decision.job
@@ -87,7 +89,9 @@ class Dispatcher:
             MODEL_LOADS.labels(decision.model).inc()
             logger.info("model ordered", extra={"worker_id": decision.worker_id, "model": decision.model})
 
-    async def _preempt(self, decision: Preempt) -> None:
+    async def _preempt(self, decision: Preempt, decided_at: datetime) -> None:
+        if not await self._is_waiting(decision.waiting.request_id, decided_at):
+            return
         victim = decision.victim
         order = pb.PreemptOrder(request_id=str(victim.request_id), epoch=victim.epoch)
         session = self._hub.find(decision.worker_id)
@@ -96,3 +100,15 @@ class Dispatcher:
             PREEMPTIONS.labels(victim.tier).inc()
             fields = {"request_id": str(victim.request_id), "worker_id": decision.worker_id}
             logger.info("job ordered back", extra=fields)
+
+    async def _is_waiting(self, request_id: UUID, decided_at: datetime) -> bool:
+        """Asks the orchestrator: a message that came late leaves a job in our queue that a worker has by now."""
+        request = job_service_pb2.GetJobRequest(request_id=str(request_id))
+        try:
+            status = (await self._jobs.GetJob(request, timeout=_ASSIGN_WITHIN_S)).job.request.status
+        except grpc.aio.AioRpcError as exc:
+            logger.info("job not looked up", extra={"request_id": str(request_id), "code": exc.code().name})
+            return False
+        if status != video_pb2.VIDEO_STATUS_QUEUED:
+            await queue.drop(self._pool, request_id, decided_at)
+        return status == video_pb2.VIDEO_STATUS_QUEUED

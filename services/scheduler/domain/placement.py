@@ -103,6 +103,8 @@ class Preempt:
 
     worker_id: str
     victim: RunningJob
+    waiting: QueuedJob
+    """The more urgent job."""
 
 
 Decision = Assign | LoadModel | Preempt
@@ -195,7 +197,7 @@ class _Round:
         if able:
             chosen = min(able, key=lambda victim: _victim_key(victim[0], victim[1], job.model))
             self.victims.remove(chosen)
-            self.decisions.append(Preempt(chosen[0].worker_id, chosen[1]))
+            self.decisions.append(Preempt(chosen[0].worker_id, chosen[1], job))
 
 
 def _aged_rank(job: QueuedJob | RunningJob, now: datetime, policy: Policy) -> int:

@@ -202,19 +202,22 @@ def test_a_job_nobody_can_run_does_not_hold_up_the_others() -> None:
 def test_a_waiting_realtime_job_preempts_the_least_urgent_with_the_least_progress() -> None:
     standard, begun, fresh = _running(step=1), _running(tier=Tier.CINEMA, step=40), _running(tier=Tier.CINEMA, step=3)
     workers = [_worker("w1", running=standard), _worker("w2", running=begun), _worker("w3", running=fresh)]
-    assert place(_situation([_job(tier=Tier.REALTIME)], workers), _POLICY) == [Preempt("w3", fresh)]
+    job = _job(tier=Tier.REALTIME)
+    assert place(_situation([job], workers), _POLICY) == [Preempt("w3", fresh, job)]
 
 
 def test_lower_priority_is_preempted_first() -> None:
     high, low = _running(priority=0, step=1), _running(priority=900, step=30)
     workers = [_worker("w1", running=high), _worker("w2", running=low)]
-    assert place(_situation([_job(tier=Tier.REALTIME)], workers), _POLICY) == [Preempt("w2", low)]
+    job = _job(tier=Tier.REALTIME)
+    assert place(_situation([job], workers), _POLICY) == [Preempt("w2", low, job)]
 
 
 def test_a_victim_that_holds_the_model_is_preferred() -> None:
     other, same = _running(step=1), _running(step=2)
     workers = [_worker("w1", loaded="B", running=other), _worker("w2", loaded="A", running=same)]
-    assert place(_situation([_job(tier=Tier.REALTIME)], workers), _POLICY) == [Preempt("w2", same)]
+    job = _job(tier=Tier.REALTIME)
+    assert place(_situation([job], workers), _POLICY) == [Preempt("w2", same, job)]
 
 
 def test_nobody_is_preempted_while_a_worker_is_free_or_coming_free() -> None:
