@@ -217,7 +217,7 @@ async def test_a_claim_is_not_repeated_by_the_channel() -> None:
         await context.abort(grpc.StatusCode.UNAVAILABLE, "the answer was lost")
 
     server = grpc.aio.server()
-    handlers = {"ClaimJob": grpc.unary_unary_rpc_method_handler(refuse)}
+    handlers: Any = {"ClaimJob": grpc.unary_unary_rpc_method_handler(refuse)}
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("kinemesh.orchestrator.v1.JobService", handlers),)
     )
