@@ -2,7 +2,8 @@
 
 Run as `python -m triton_models.training.distil --minutes 40`. The default climbs down the ladder 50, 25, 12, 6, 4 by
 progressive distillation: guidance is folded in at the first stage, and each stage's student teaches the next.
-`--method consistency` trains one student against its own answers along the guided teacher's path instead. A stopped run
+`--method trajectory --ladder 16 4` learns the last student at once, along guided paths of the teacher: the most for
+little time. `--method consistency` trains one student against its own answers along the guided path. A stopped run
 goes on where it was; learning rate and stages follow the clock, so a run ends well in the time it is given.
 """
 
@@ -14,7 +15,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from safetensors.torch import load_file
@@ -23,22 +24,31 @@ from torch import Tensor, nn
 from ..modeling.dit import Text, VideoDiT
 from ..modeling.reference import DIT_FILE, ReferenceConfig, load_config, save_weights
 from ..modeling.turbo.student import STUDENT_FILE
-from .dit import Clips, follow, load_text
+from .dit import BATCH_TOKENS, Clips, follow, load_text
 from .run import RUNS, WEIGHTS, Run
-from .turbo.objectives import Batch, Field, Stage, consistency_loss, guided_field, progressive_loss, stages
+from .turbo.objectives import (
+    Batch,
+    Field,
+    Stage,
+    consistency_loss,
+    guided_field,
+    progressive_loss,
+    stages,
+    trajectory_loss,
+)
 
 LADDER = (50, 25, 12, 6, 4)
 _TEACHER_TIER = "STANDARD"
 """Whose guidance and shift the teacher samples with."""
 _CONSISTENCY_STEPS = 48
-_LEARNING_RATE = 5e-4
+_LEARNING_RATE = 3e-4
 _WARMUP = 0.03
 """Share of a stage's time."""
 _LAST_STAGE_WEIGHT = 3.0
 """Of the time, against 1 for each other stage: its student is the one that is shipped."""
 _SAVE_EVERY_S = 240
 
-Method = Literal["progressive", "consistency"]
+Method = Literal["progressive", "trajectory", "consistency"]
 
 
 @dataclass
@@ -99,7 +109,7 @@ class Distillation:
     def of(cls, dit: VideoDiT, config: ReferenceConfig, method: Method, ladder: tuple[int, ...]) -> Distillation:
         """Returns a run that has not begun: student and average are copies of the teacher."""
         tier = config.tiers[_TEACHER_TIER]
-        ladder = ladder if method == "progressive" else (_CONSISTENCY_STEPS, 1)
+        ladder = (_CONSISTENCY_STEPS, 1) if method == "consistency" else ladder
         student = copy.deepcopy(dit)
         optimiser = torch.optim.AdamW(student.parameters(), _LEARNING_RATE, betas=(0.9, 0.98), fused=True)
         return cls(
@@ -126,6 +136,8 @@ class Distillation:
         teacher = in_bfloat16(guided_field(self.teacher, self.guidance) if guided else self.teacher)
         if self.method == "progressive":
             return progressive_loss(self.student, teacher, batch, stage, generator)
+        if self.method == "trajectory":
+            return trajectory_loss(self.student, teacher, batch, stage)
         return consistency_loss(
             self.student, in_bfloat16(self.student), teacher, batch, stage.teacher_steps, stage.shift, generator
         )
@@ -155,9 +167,9 @@ def run_name(method: Method, weights: Path) -> str:
     return f"distil_{method}_{hashlib.sha256(weights.read_bytes()).hexdigest()[:8]}"
 
 
-def draw(clips: Clips, step: int, longest: int, generator: torch.Generator) -> Batch:
-    """Returns a batch of clips with noise and freshly worded captions."""
-    data, text = clips.batch(step, longest)
+def draw(clips: Clips, step: int, longest: int, generator: torch.Generator, tokens: int) -> Batch:
+    """Returns a batch of clips of about `tokens` with noise and freshly worded captions."""
+    data, text = clips.batch(step, longest, tokens)
     return Batch(data, torch.randn(data.shape, generator=generator), text)
 
 
@@ -168,12 +180,14 @@ def train(method: Method, minutes: float, ladder: tuple[int, ...], weights: Path
     run_parts = Distillation.of(load_teacher(config, weights), config, method, ladder)
     parts = run_parts.parts()
     run = Run.open(run_name(method, weights), parts)
+    # A path is as many batches as it has steps.
+    tokens = BATCH_TOKENS // (ladder[-1] if method == "trajectory" else 1)
     saved_at = run.elapsed_s
     while run.elapsed_s < minutes * 60:
         stage, share = stage_at(run.elapsed_s / (minutes * 60), len(run_parts.stages))
         run_parts.climb(stage)
         generator = torch.Generator().manual_seed(run.step)
-        batch = draw(clips, run.step, longest, generator)
+        batch = draw(clips, run.step, longest, generator, tokens)
         run.record(run_parts.step(batch, learning_rate(share), generator, run.step))
         if run.elapsed_s - saved_at > _SAVE_EVERY_S:
             run.save(parts)
@@ -187,7 +201,7 @@ def train(method: Method, minutes: float, ladder: tuple[int, ...], weights: Path
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--method", choices=("progressive", "consistency"), default="progressive")
+    parser.add_argument("--method", choices=get_args(Method), default="progressive")
     parser.add_argument("--minutes", type=float, default=40.0)
     parser.add_argument("--ladder", type=int, nargs="+", default=LADDER, help="steps of teacher and students")
     parser.add_argument("--weights", type=Path, default=WEIGHTS / DIT_FILE, help="the teacher")

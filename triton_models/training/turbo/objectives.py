@@ -1,4 +1,4 @@
-"""What a distilled student learns from: the end of its teacher's steps, or its own answer a little further on.
+"""What a distilled student learns from: where its teacher's steps lead, or its own answer a little further on.
 
 Schedules here are continuous: u runs from 0 (noise) to 1 (data), N steps are N strides of 1/N in u, and the noise
 level is t(u) with the schedule's shift. A student is trained at any u, so that a later stage may step from anywhere.
@@ -119,6 +119,23 @@ def progressive_loss(student: Field, teacher: Field, batch: Batch, stage: Stage,
     end, t_end_B = teacher_path(teacher, latents, u_B, stage, batch.text)
     target = (latents - end) / _each((t_B - t_end_B).clamp_min(1e-4))
     return (student(latents, t_B, batch.text) - target).square().mean()
+
+
+def trajectory_loss(student: Field, teacher: Field, batch: Batch, stage: Stage) -> Tensor:
+    """Matches every step of the student from noise to data along the teacher's own path; the clips' data is not used.
+
+    What the student meets in sampling is such a path, not noised clips: guidance leads away from those. It costs a
+    whole path of the teacher for each batch, and wastes none of it.
+    """
+    latents, losses = batch.noise, []
+    for index in range(stage.student_steps):
+        u_B = torch.full((len(latents),), index / stage.student_steps)
+        t_B = noise_level(u_B, stage.shift)
+        end, t_end_B = teacher_path(teacher, latents, u_B, stage, batch.text)
+        target = (latents - end) / _each(t_B - t_end_B)
+        losses.append((student(latents, t_B, batch.text) - target).square().mean())
+        latents = end
+    return torch.stack(losses).mean()
 
 
 def consistency_loss(
