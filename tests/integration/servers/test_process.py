@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.process import Process, Program, StartError, running, started_at
+from tests.support.waiting import eventually
 
 
 def script(tmp_path: Path, text: str, **options: object) -> Program:
@@ -57,7 +58,11 @@ async def test_stopping_kills_the_children_too(tmp_path: Path) -> None:
         child = int((tmp_path / "log").read_text().split()[-1])
         assert started_at(child) is not None
     assert process.exit_code() == -signal.SIGKILL
-    assert started_at(child) is None
+
+    async def child_is_gone() -> bool:
+        return started_at(child) is None
+
+    await eventually(child_is_gone)  # the kernel ends a killed process in its own time
 
 
 async def test_stop_sends_the_programs_own_signal_and_cleans_up(tmp_path: Path) -> None:
