@@ -27,9 +27,9 @@ def print_json(message: Message) -> None:
     print(json.dumps(fields, indent=2, ensure_ascii=False))
 
 
-def print_video(console: Console, video: GetVideoResponse) -> None:
-    """One video, as a table."""
-    table = Table("field", Column("value", overflow="fold"), show_header=False)
+def print_video(console: Console, video: GetVideoResponse, *, links: bool = True) -> None:
+    """One video, as a table; the presigned addresses below it, each whole on its line."""
+    table = Table("field", "value", show_header=False)
     rows = [("id", video.request_id), ("status", video.status), ("model", f"{video.model} ({video.tier})")]
     rows += [("prompt", video.prompt), ("seed", str(video.seed)), ("created", video.created_at.ToJsonString())]
     if video.HasField("progress"):
@@ -45,6 +45,16 @@ def print_video(console: Console, video: GetVideoResponse) -> None:
     for name, value in rows:
         table.add_row(name, value)
     console.print(table)
+    if links and video.HasField("output"):
+        _print_links(console, video)
+
+
+def _print_links(console: Console, video: GetVideoResponse) -> None:
+    output = video.output
+    links = {"video": output.video_url, "thumbnail": output.thumbnail_url, "C2PA manifest": output.c2pa_manifest_url}
+    for name, url in (links | {"sound": output.audio_url}).items():
+        if url:
+            console.print(f"{name:<14} {url}", highlight=False, soft_wrap=True)
 
 
 def _output_rows(video: GetVideoResponse) -> list[tuple[str, str]]:
@@ -53,9 +63,6 @@ def _output_rows(video: GetVideoResponse) -> list[tuple[str, str]]:
         ("delivered", f"{output.resolution}, {output.duration_seconds:g} s at {output.fps} fps"),
         ("drawn at", f"{output.native_resolution}, {output.native_fps:g} fps"),
         ("size", f"{output.file_size_bytes / 1024:.0f} KiB"),
-        ("video", output.video_url),
-        ("thumbnail", output.thumbnail_url),
-        ("C2PA manifest", output.c2pa_manifest_url),
     ]
 
 
@@ -69,7 +76,7 @@ def print_result(console: Console, video: GetVideoResponse, journey: Journey, fi
     table.add_row("accepted to finished", f"{_seconds_taken(video):.2f}")
     table.add_row("on the accelerator", f"{video.gpu_time_ms / 1000:.2f}")
     console.print(table)
-    print_video(console, video)
+    print_video(console, video, links=False)
     console.print(f"[bold]{file}[/bold]", highlight=False, soft_wrap=True)
 
 
