@@ -133,9 +133,10 @@ def trajectory_loss(student: Field, teacher: Field, batch: Batch, stage: Stage) 
         t_B = noise_level(u_B, stage.shift)
         end, t_end_B = teacher_path(teacher, latents, u_B, stage, batch.text)
         target = (latents - end) / _each(t_B - t_end_B)
-        losses.append((student(latents, t_B, batch.text) - target).square().mean())
+        # Weighed by its share of the path: an error of the last, longest step moves the picture most.
+        losses.append((t_B - t_end_B).mean() * (student(latents, t_B, batch.text) - target).square().mean())
         latents = end
-    return torch.stack(losses).mean()
+    return torch.stack(losses).sum()
 
 
 def consistency_loss(
