@@ -174,7 +174,8 @@ async def test_the_channels_deadline_reaches_the_server() -> None:
     videos.on_get = note
     async with serving(videos) as target, open_channel(target, timeout_s=3) as channel:
         await pb_grpc.VideoServiceStub(channel).GetVideo(pb.GetVideoRequest())
-    assert 1 < remaining[0] <= 3
+    # gRPC rounds deadlines on the wire; without the channel's, the server's own default of 30 s would show.
+    assert 0 < remaining[0] < 4
 
 
 async def test_health_tells_the_truth_from_start_to_stop() -> None:
