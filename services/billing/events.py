@@ -11,6 +11,7 @@ from kinemesh.orchestrator.v1 import job_events_pb2
 from services.billing.convert import parse_credits
 from services.billing.domain import Settlement, UnsettleableError
 from services.billing.reservations import Reservations
+from services.common.faults import race_point
 from services.common.jetstream import ConsumerSpec, Message, PoisonError
 from services.common.streams import JOB_EVENTS
 
@@ -35,6 +36,7 @@ class SettleOnTerminalEvent:
             done = await self._reservations.settle(settlement, event.event_id)
         except UnsettleableError as exc:
             raise PoisonError(str(exc)) from exc
+        race_point("billing.settlement.committed")
         logger.info("settlement seen", extra={"request_id": event.request_id, "settled_now": done})
 
 

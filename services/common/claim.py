@@ -13,6 +13,7 @@ import grpc
 
 from kinemesh.orchestrator.v1 import job_service_pb2
 from kinemesh.video.v1 import video_pb2
+from services.common.faults import race_point
 from services.common.rpc.client import error_from_rpc
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ class Claim:
             post_gen_score=post_gen_score,
             output=output,
         )
+        race_point("claim.before_advance", to_status)
         await self._change(lambda: self._jobs.AdvanceJob(request))
+        race_point("claim.advanced", to_status)
 
     async def block(self, reason: str, score: float) -> None:
         """Ends the job as BLOCKED; raises as `advance` does."""

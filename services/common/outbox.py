@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from services.common.faults import race_point
 from services.common.postgres import Connection, Pool, transact
 from services.common.telemetry.metrics import OUTBOX_EVENTS
 from services.common.telemetry.tracing import trace_headers
@@ -129,7 +130,9 @@ class OutboxRelay:
         events = [_to_event(row) for row in await connection.fetch(_CLAIM, _BATCH)]
         if not events:
             return 0
+        race_point("outbox.before_publish")
         stored = await asyncio.gather(*(self._try_publish(event) for event in events))
+        race_point("outbox.before_mark")
         ids = [event.event_id for event in events]
         await connection.execute(_MARK, [i for i, ok in zip(ids, stored, strict=True) if ok])
         await connection.execute(_DELAY, [i for i, ok in zip(ids, stored, strict=True) if not ok])

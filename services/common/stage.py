@@ -16,6 +16,7 @@ from grpc import StatusCode
 
 from kinemesh.orchestrator.v1 import job_service_pb2
 from services.common.claim import RENEW_S, Claim, LeaseLostError, under_lease
+from services.common.faults import race_point
 from services.common.rpc.translate import to_service_error
 from services.common.streams import stage_name
 from services.common.telemetry.logs import REQUEST_ID
@@ -146,6 +147,7 @@ class StageLoop:
         """Never raises for a job's sake: one bad job must not stop the stage."""
         started = time.monotonic()
         request_id = REQUEST_ID.set(claim.request_id)
+        race_point("stage.claimed", self._name)
         try:
             with tracer.start_as_current_span(f"stage {self._name}"):
                 result = await self._attempt(claim)

@@ -12,6 +12,7 @@ from kinemesh.orchestrator.v1 import job_service_pb2, job_service_pb2_grpc
 from kinemesh.scheduler.v1 import scheduler_service_pb2 as pb
 from kinemesh.video.v1 import video_pb2
 from services.common.errors import NotFound, ServiceError
+from services.common.faults import race_point
 from services.common.postgres import Pool
 from services.common.rpc.client import error_from_rpc
 from services.scheduler import convert
@@ -61,6 +62,7 @@ class Dispatcher:
         except grpc.aio.AioRpcError as exc:
             await self._refused(decision, error_from_rpc(exc), decided_at)
             return
+        race_point("scheduler.assign.committed")
         epoch = response.job.epoch
         assigned_at = await assignments.open_for(self._pool, job, epoch, decision.worker_id)
         session = self._hub.find(decision.worker_id)

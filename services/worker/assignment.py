@@ -14,6 +14,7 @@ from kinemesh.scheduler.v1 import scheduler_service_pb2
 from kinemesh.video.v1 import video_pb2
 from services.common.claim import LeaseLostError, under_lease
 from services.common.errors import ServiceError
+from services.common.faults import race_point
 from services.common.rpc.translate import to_service_error
 from services.common.telemetry.logs import REQUEST_ID
 from services.common.telemetry.tracing import tracer
@@ -156,6 +157,7 @@ class AssignmentRunner:
         self, lease: JobLease, assignment: scheduler_service_pb2.Assignment, files: JobFiles, stop: StopRequest
     ) -> None:
         await lease.confirm()
+        race_point("worker.assignment.confirmed")
         model = await self._pool.ensure(model_name(lease.job))
         checkpoint = assignment.checkpoint if assignment.HasField("checkpoint") else None
         work = Work(lease, checkpoint, model, files, stop, self._state)

@@ -16,6 +16,7 @@ import grpc
 
 from kinemesh.orchestrator.v1 import checkpoint_pb2
 from services.common.errors import ServiceError
+from services.common.faults import race_point
 from services.common.settings import S3Settings
 from services.common.storage import ObjectRef, ObjectStore
 from services.worker import keys
@@ -76,11 +77,14 @@ class CheckpointCommitter:
         began = time.monotonic()
         gpu_time_ms = self._work.state.busy.take_ms()
         try:
+            race_point("worker.checkpoint.before_copy")
             remote = await self._copy(written)
+            race_point("worker.checkpoint.before_row")
             save_time_ms = round(written["write_ms"] + (time.monotonic() - began) * 1000)
             await self._work.lease.save_checkpoint(
                 self._message(written, remote), save_time_ms=save_time_ms, gpu_time_ms=gpu_time_ms
             )
+            race_point("worker.checkpoint.committed")
         except Exception:
             self._work.state.busy.give_back_ms(gpu_time_ms)
             CHECKPOINTS.labels("lost").inc()

@@ -13,6 +13,7 @@ from typing import Any
 from kinemesh.orchestrator.v1 import job_service_pb2
 from kinemesh.scheduler.v1 import worker_pb2
 from kinemesh.video.v1 import video_pb2
+from services.common.faults import race_point
 from services.common.storage import ObjectStore
 from services.worker import keys
 from services.worker.checkpoints import CheckpointCommitter, CheckpointSource
@@ -78,6 +79,7 @@ class GenerateStage:
                 if message["type"] == "plan":
                     plan = message
                 elif message["type"] == "step":
+                    race_point("worker.generate.step", message["step"])
                     work.report(message["step"], message["step"] / message["total"], message["step_time_ms"])
                 elif message["type"] == "result":
                     return plan, message["latents"]

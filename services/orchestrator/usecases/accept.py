@@ -26,6 +26,7 @@ from services.common.errors import (
     ResourceExhausted,
     ServiceError,
 )
+from services.common.faults import race_point
 from services.common.postgres import Connection, transact
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.spec import MAX_SEED, VideoSpec
@@ -211,6 +212,7 @@ class AcceptVideo:
         score = await self._ports.safety.check(entry.request_id, spec.prompt, spec.negative_prompt)
         quote = await self._fixed_quote(hold, entry, spec)
         await self._ports.billing.reserve(entry.request_id, hold.user_id, quote.cost)
+        race_point("orchestrator.accept.reserved")
         estimate = await self._ports.estimate(spec)
         columns = {
             "request_id": entry.request_id,
@@ -225,6 +227,7 @@ class AcceptVideo:
             "work_limit_s": self._ports.work_limit_s(spec),
         }
         response, job = await transact(self._engine.pool, partial(self._insert, hold, columns, estimate))
+        race_point("orchestrator.accept.committed")
         await self._engine.announce(job)
         return response
 

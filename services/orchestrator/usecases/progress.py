@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from services.common.errors import FailedPrecondition, InvalidArgument
+from services.common.faults import race_point
 from services.common.postgres import Connection, transact
 from services.orchestrator.domain.change import illegal_transition
 from services.orchestrator.domain.progress import percent_done, phase_fraction
@@ -75,6 +76,7 @@ class ProgressKeeper:
         if len(checkpoint.worker_id) > _MAX_WORKER:
             raise InvalidArgument.of_field("checkpoint.worker_id", f"must have at most {_MAX_WORKER} characters")
         job, stored, is_new = await transact(self._engine.pool, lambda c: self._save(c, checkpoint, gpu_time_ms))
+        race_point("orchestrator.checkpoint.committed")
         if is_new:
             await self._engine.feed.publish_checkpoint(job, stored)
         return stored

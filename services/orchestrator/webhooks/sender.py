@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from prometheus_client import Counter, Gauge
 
+from services.common.faults import race_point
 from services.common.lifecycle import every
 from services.common.telemetry.metrics import BACKGROUND_ERRORS
 from services.orchestrator.domain.status import Status
@@ -120,6 +121,7 @@ class WebhookSender:
         body = json.dumps(self._body(delivery, job)).encode()
         signed = headers(key, str(delivery.delivery_id), int(time.time()), body)
         answer = await self._post(job.webhook_url, signed, body)
+        race_point("orchestrator.webhook.posted")
         ATTEMPTS.labels("delivered" if answer.delivered else "failed").inc()
         fields = {"job_id": str(job.request_id), "result": answer.result, "attempt": delivery.attempts}
         logger.info("webhook attempted", extra=fields)
