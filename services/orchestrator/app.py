@@ -38,6 +38,7 @@ from services.orchestrator.usecases.estimate import Estimator
 from services.orchestrator.usecases.inspection import Inspection
 from services.orchestrator.usecases.lifecycle import Lifecycle
 from services.orchestrator.usecases.progress import ProgressKeeper
+from services.orchestrator.usecases.quote import QuoteVideo
 from services.orchestrator.usecases.reading import Videos
 from services.orchestrator.usecases.watch import WatchVideo
 from services.orchestrator.webhooks.addresses import UrlGuard
@@ -146,6 +147,7 @@ class _Composition:
             catalogue=catalogue,
             guard=self._guard,
             accept=AcceptVideo(self._engine, self._accept_ports(safety, billing, catalogue), limits),
+            quote=QuoteVideo(billing, Estimator(self._pool, catalogue)),
             cancel=CancelVideo(self._engine),
             videos=Videos(self._pool),
             watch=WatchVideo(self._pool, self._hub, settings.stream_heartbeat_s),

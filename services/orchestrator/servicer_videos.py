@@ -23,11 +23,13 @@ from services.orchestrator.domain.spec import VideoSpec, read_spec
 from services.orchestrator.links import Links
 from services.orchestrator.usecases.accept import AcceptVideo
 from services.orchestrator.usecases.cancel import CancelVideo
+from services.orchestrator.usecases.quote import QuoteVideo
 from services.orchestrator.usecases.reading import PageRequest, Videos
 from services.orchestrator.usecases.watch import WatchVideo
 from services.orchestrator.webhooks.addresses import UrlGuard
 
 _STREAM_METADATA = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
+_ANY_PROMPT = "any"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,7 @@ class VideoUseCases:
     catalogue: Catalogue
     guard: UrlGuard
     accept: AcceptVideo
+    quote: QuoteVideo
     cancel: CancelVideo
     videos: Videos
     watch: WatchVideo
@@ -75,6 +78,19 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         if spec.webhook_url:
             await self._do.guard.vet_submitted(spec.webhook_url)
         return spec
+
+    async def QuoteVideo(self, request: pb.QuoteVideoRequest, context: Context) -> pb.QuoteVideoResponse:
+        """Prices a video."""
+        caller.user_id(context)
+        asked = pb.CreateVideoRequest()
+        asked.CopyFrom(request.video)
+        asked.prompt = asked.prompt or _ANY_PROMPT
+        return convert.quoted(await self._do.quote(await self._read_spec(asked)))
+
+    async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
+        """Lists the deployed models."""
+        caller.user_id(context)
+        return convert.models(self._do.catalogue)
 
     async def GetVideo(self, request: pb.GetVideoRequest, context: Context) -> pb.GetVideoResponse:
         """Shows a video."""

@@ -9,12 +9,15 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from kinemesh.video.v1 import video_service_pb2 as pb
 from services.orchestrator.convert.messages import timestamp
 from services.orchestrator.domain.progress import remaining_seconds
+from services.orchestrator.domain.spec import TIERS
 from services.orchestrator.domain.status import Status
 
 if TYPE_CHECKING:
+    from services.common.catalogue import Catalogue, ModelEntry
     from services.orchestrator.domain.job import Job
     from services.orchestrator.links import Links
     from services.orchestrator.usecases.estimate import Estimate
+    from services.orchestrator.usecases.quote import Offer
     from services.orchestrator.usecases.reading import Page
 
 _MAX_INT32 = 2**31 - 1
@@ -36,6 +39,33 @@ def describe_accepted(job: Job, estimate: Estimate, links: Links) -> dict[str, A
 def accepted(response: dict[str, Any]) -> pb.CreateVideoResponse:
     """The kept answer."""
     return ParseDict(response, pb.CreateVideoResponse())
+
+
+def quoted(offer: Offer) -> pb.QuoteVideoResponse:
+    """The answer to QuoteVideo."""
+    return pb.QuoteVideoResponse(
+        cost_credits=str(offer.cost),
+        estimated_time_seconds=offer.total_s,
+        model=offer.spec.model,
+        tier=offer.spec.tier,
+        num_inference_steps=offer.spec.steps,
+        guidance_scale=float(offer.spec.guidance_scale),
+    )
+
+
+def models(catalogue: Catalogue) -> pb.ListModelsResponse:
+    """What can be asked for, the default model first."""
+    names = sorted(catalogue.models, key=lambda name: (name != catalogue.default_model, name))
+    return pb.ListModelsResponse(models=[_model(name, catalogue.models[name]) for name in names])
+
+
+def _model(name: str, entry: ModelEntry) -> pb.DeployedModel:
+    tiers = [
+        pb.TierDefaults(tier=tier, num_inference_steps=profile.steps, guidance_scale=profile.guidance_scale)
+        for tier in TIERS
+        if (profile := entry.tiers.get(tier)) is not None
+    ]
+    return pb.DeployedModel(name=name, tiers=tiers, can_speak=entry.speech)
 
 
 def video(job: Job, links: Links) -> pb.GetVideoResponse:

@@ -250,6 +250,175 @@ class CreateVideoFromJsonRequest(_message.Message):
 Global___CreateVideoFromJsonRequest: _TypeAlias = CreateVideoFromJsonRequest  # noqa: Y015
 
 @_typing.final
+class QuoteVideoRequest(_message.Message):
+    """Asks for a price."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIDEO_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def video(self) -> Global___CreateVideoRequest:
+        """The video as it would be asked for."""
+
+    def __init__(
+        self,
+        *,
+        video: Global___CreateVideoRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["video", b"video"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["video", b"video"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuoteVideoRequest: _TypeAlias = QuoteVideoRequest  # noqa: Y015
+
+@_typing.final
+class QuoteVideoResponse(_message.Message):
+    """What a video would cost now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COST_CREDITS_FIELD_NUMBER: _builtins.int
+    ESTIMATED_TIME_SECONDS_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    NUM_INFERENCE_STEPS_FIELD_NUMBER: _builtins.int
+    GUIDANCE_SCALE_FIELD_NUMBER: _builtins.int
+    cost_credits: _builtins.str
+    """The price in credits, a decimal with at most four digits after the point."""
+    estimated_time_seconds: _builtins.int
+    """Seconds until the video would be ready, from measured times and the queue."""
+    model: _builtins.str
+    """Name of the model that would draw it, e.g. "REFERENCE"."""
+    tier: _builtins.str
+    """Name of its tier, e.g. "STANDARD"."""
+    num_inference_steps: _builtins.int
+    """Denoising steps, given or the tier's."""
+    guidance_scale: _builtins.float
+    """Classifier-free guidance, given or the tier's."""
+    def __init__(
+        self,
+        *,
+        cost_credits: _builtins.str = ...,
+        estimated_time_seconds: _builtins.int = ...,
+        model: _builtins.str = ...,
+        tier: _builtins.str = ...,
+        num_inference_steps: _builtins.int = ...,
+        guidance_scale: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost_credits", b"cost_credits", "estimated_time_seconds", b"estimated_time_seconds", "guidance_scale", b"guidance_scale", "model", b"model", "num_inference_steps", b"num_inference_steps", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuoteVideoResponse: _TypeAlias = QuoteVideoResponse  # noqa: Y015
+
+@_typing.final
+class ListModelsRequest(_message.Message):
+    """Asks for the deployed models."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
+
+@_typing.final
+class ListModelsResponse(_message.Message):
+    """What this installation can generate with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODELS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeployedModel]:
+        """The default model first, the others by name."""
+
+    def __init__(
+        self,
+        *,
+        models: _abc.Iterable[Global___DeployedModel] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
+
+@_typing.final
+class DeployedModel(_message.Message):
+    """A model that can be asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TIERS_FIELD_NUMBER: _builtins.int
+    CAN_SPEAK_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, e.g. "REFERENCE"."""
+    can_speak: _builtins.bool
+    """Whether it can speak; a request for speech is refused otherwise."""
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TierDefaults]:
+        """The tiers it serves, fastest first."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        tiers: _abc.Iterable[Global___TierDefaults] | None = ...,
+        can_speak: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["can_speak", b"can_speak", "name", b"name", "tiers", b"tiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeployedModel: _TypeAlias = DeployedModel  # noqa: Y015
+
+@_typing.final
+class TierDefaults(_message.Message):
+    """What a model does at a tier when the request does not say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIER_FIELD_NUMBER: _builtins.int
+    NUM_INFERENCE_STEPS_FIELD_NUMBER: _builtins.int
+    GUIDANCE_SCALE_FIELD_NUMBER: _builtins.int
+    tier: _builtins.str
+    """Name of the tier, e.g. "STANDARD"."""
+    num_inference_steps: _builtins.int
+    """Denoising steps."""
+    guidance_scale: _builtins.float
+    """Classifier-free guidance."""
+    def __init__(
+        self,
+        *,
+        tier: _builtins.str = ...,
+        num_inference_steps: _builtins.int = ...,
+        guidance_scale: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["guidance_scale", b"guidance_scale", "num_inference_steps", b"num_inference_steps", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TierDefaults: _TypeAlias = TierDefaults  # noqa: Y015
+
+@_typing.final
 class GetVideoRequest(_message.Message):
     """Names a video."""
 

@@ -48,6 +48,16 @@ class VideoServiceStub:
                 request_serializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.CreateVideoFromJsonRequest.SerializeToString,
                 response_deserializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.CreateVideoResponse.FromString,
                 _registered_method=True)
+        self.QuoteVideo = channel.unary_unary(
+                '/kinemesh.video.v1.VideoService/QuoteVideo',
+                request_serializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.QuoteVideoRequest.SerializeToString,
+                response_deserializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.QuoteVideoResponse.FromString,
+                _registered_method=True)
+        self.ListModels = channel.unary_unary(
+                '/kinemesh.video.v1.VideoService/ListModels',
+                request_serializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.ListModelsRequest.SerializeToString,
+                response_deserializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.ListModelsResponse.FromString,
+                _registered_method=True)
         self.GetVideo = channel.unary_unary(
                 '/kinemesh.video.v1.VideoService/GetVideo',
                 request_serializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.GetVideoRequest.SerializeToString,
@@ -93,6 +103,21 @@ class VideoServiceServicer:
     def CreateVideoFromJson(self, request, context):
         """The REST form of CreateVideo. The JSON arrives unparsed, because the transcoder would drop unknown fields in silence; it is read
         strictly as a CreateVideoRequest. Answers HTTP 202.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QuoteVideo(self, request, context):
+        """Prices a video and foresees how long it would take, without making it. The prompt may be empty: neither depends on it.
+        Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, WEBHOOK_URL_REFUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListModels(self, request, context):
+        """Lists the deployed models, the default one first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -147,6 +172,16 @@ def add_VideoServiceServicer_to_server(servicer, server):
                     servicer.CreateVideoFromJson,
                     request_deserializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.CreateVideoFromJsonRequest.FromString,
                     response_serializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.CreateVideoResponse.SerializeToString,
+            ),
+            'QuoteVideo': grpc.unary_unary_rpc_method_handler(
+                    servicer.QuoteVideo,
+                    request_deserializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.QuoteVideoRequest.FromString,
+                    response_serializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.QuoteVideoResponse.SerializeToString,
+            ),
+            'ListModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModels,
+                    request_deserializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.ListModelsRequest.FromString,
+                    response_serializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.ListModelsResponse.SerializeToString,
             ),
             'GetVideo': grpc.unary_unary_rpc_method_handler(
                     servicer.GetVideo,
@@ -231,6 +266,60 @@ class VideoService:
             '/kinemesh.video.v1.VideoService/CreateVideoFromJson',
             kinemesh_dot_video_dot_v1_dot_video__service__pb2.CreateVideoFromJsonRequest.SerializeToString,
             kinemesh_dot_video_dot_v1_dot_video__service__pb2.CreateVideoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QuoteVideo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kinemesh.video.v1.VideoService/QuoteVideo',
+            kinemesh_dot_video_dot_v1_dot_video__service__pb2.QuoteVideoRequest.SerializeToString,
+            kinemesh_dot_video_dot_v1_dot_video__service__pb2.QuoteVideoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kinemesh.video.v1.VideoService/ListModels',
+            kinemesh_dot_video_dot_v1_dot_video__service__pb2.ListModelsRequest.SerializeToString,
+            kinemesh_dot_video_dot_v1_dot_video__service__pb2.ListModelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

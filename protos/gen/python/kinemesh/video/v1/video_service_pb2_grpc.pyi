@@ -46,6 +46,12 @@ class VideoServiceStub:
     """The REST form of CreateVideo. The JSON arrives unparsed, because the transcoder would drop unknown fields in silence; it is read
     strictly as a CreateVideoRequest. Answers HTTP 202.
     """
+    QuoteVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.QuoteVideoRequest, _video_service_pb2.QuoteVideoResponse]
+    """Prices a video and foresees how long it would take, without making it. The prompt may be empty: neither depends on it.
+    Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, WEBHOOK_URL_REFUSED.
+    """
+    ListModels: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.ListModelsRequest, _video_service_pb2.ListModelsResponse]
+    """Lists the deployed models, the default one first."""
     GetVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.GetVideoRequest, _video_service_pb2.GetVideoResponse]
     """Returns one of the caller's videos. Errors: VIDEO_NOT_FOUND, also for a video of another user."""
     ListVideos: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.ListVideosRequest, _video_service_pb2.ListVideosResponse]
@@ -78,6 +84,12 @@ class VideoServiceAsyncStub(VideoServiceStub):
     """The REST form of CreateVideo. The JSON arrives unparsed, because the transcoder would drop unknown fields in silence; it is read
     strictly as a CreateVideoRequest. Answers HTTP 202.
     """
+    QuoteVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.QuoteVideoRequest, _video_service_pb2.QuoteVideoResponse]  # type: ignore[assignment]
+    """Prices a video and foresees how long it would take, without making it. The prompt may be empty: neither depends on it.
+    Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, WEBHOOK_URL_REFUSED.
+    """
+    ListModels: _aio.UnaryUnaryMultiCallable[_video_service_pb2.ListModelsRequest, _video_service_pb2.ListModelsResponse]  # type: ignore[assignment]
+    """Lists the deployed models, the default one first."""
     GetVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.GetVideoRequest, _video_service_pb2.GetVideoResponse]  # type: ignore[assignment]
     """Returns one of the caller's videos. Errors: VIDEO_NOT_FOUND, also for a video of another user."""
     ListVideos: _aio.UnaryUnaryMultiCallable[_video_service_pb2.ListVideosRequest, _video_service_pb2.ListVideosResponse]  # type: ignore[assignment]
@@ -119,6 +131,24 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         """The REST form of CreateVideo. The JSON arrives unparsed, because the transcoder would drop unknown fields in silence; it is read
         strictly as a CreateVideoRequest. Answers HTTP 202.
         """
+
+    @_abc_1.abstractmethod
+    def QuoteVideo(
+        self,
+        request: _video_service_pb2.QuoteVideoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_video_service_pb2.QuoteVideoResponse, _abc.Awaitable[_video_service_pb2.QuoteVideoResponse]]:
+        """Prices a video and foresees how long it would take, without making it. The prompt may be empty: neither depends on it.
+        Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, WEBHOOK_URL_REFUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListModels(
+        self,
+        request: _video_service_pb2.ListModelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_video_service_pb2.ListModelsResponse, _abc.Awaitable[_video_service_pb2.ListModelsResponse]]:
+        """Lists the deployed models, the default one first."""
 
     @_abc_1.abstractmethod
     def GetVideo(
