@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 
 from ..modeling.dit import DiTConfig
-from ..modeling.reference import ReferenceModel, load_reference
+from ..modeling.reference import STUDENT_FILE, ReferenceModel, load_reference
 from ..modeling.turbo.sparse_linear import SparseLinearConfig
-from ..modeling.turbo.student import STUDENT_FILE, load_student
+from ..modeling.turbo.student import with_student
 from .attention import Duel, attentions, linears
 from .machine import matmul_rate
 from .memory import decode_memory
@@ -80,7 +80,7 @@ def print_source(repeats: int) -> None:
 def measure_clip(model: ReferenceModel, weights: Path, duration_s: float, repeats: int) -> None:
     """Prints stages and variants of one clip."""
     trained = (weights / STUDENT_FILE).exists()
-    student = load_student(model, weights / STUDENT_FILE).dit if trained else model.dit
+    student = with_student(model, weights / STUDENT_FILE).transformer(student=True) if trained else model.dit
     clip, sparse = clip_of(model, duration_s), SparseLinearConfig()
     dtype = torch.bfloat16 if model.config.precision == "bfloat16" else torch.float32
     rate = matmul_rate(dtype)

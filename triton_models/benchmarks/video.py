@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from ..modeling.dit import VideoDiT
-from ..modeling.flow import SamplerState, seeded_noise
+from ..modeling.flow import SamplerState, seeded_noise, shifted_schedule
 from ..modeling.guidance import guided_velocity
 from ..modeling.pipeline import GenerationPlan, _batched, decode, plan_generation, sample, start
 from ..modeling.reference import ReferenceModel
 from ..modeling.text import PromptEmbedding
 from ..modeling.turbo.int8 import quantise
 from ..modeling.turbo.sparse_linear import SparseLinearConfig, sparsify
-from ..modeling.turbo.student import student_plan
+from ..modeling.turbo.student import student_tier
 from .machine import flops_of, median_s, medians_s
 
 PROMPT = "a red ball bouncing on green grass"
@@ -72,7 +72,8 @@ def clip_of(model: ReferenceModel, duration_s: float) -> Clip:
 
 def variants(model: ReferenceModel, student: VideoDiT, clip: Clip, sparse: SparseLinearConfig) -> list[Variant]:
     """Returns the guided baseline, each acceleration alone, and all of them."""
-    few = student_plan(clip.plan, model.config.tiers["STANDARD"].shift)
+    tier = student_tier(model.config.tiers["STANDARD"].shift)
+    few = replace(clip.plan, timesteps=shifted_schedule(tier.steps, tier.shift), guidance=tier.guidance)
     eight_bit, everything = copy.deepcopy(model.dit), sparsify(copy.deepcopy(student), sparse)
     quantise(eight_bit)
     quantise(everything)

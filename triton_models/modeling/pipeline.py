@@ -41,6 +41,8 @@ class GenerationPlan:
     timesteps: tuple[float, ...]
     solver: Solver
     guidance: float
+    student: bool
+    """Whether the model's student samples."""
     mode: TemporalMode
 
 
@@ -67,12 +69,14 @@ def plan_generation(
     defaults = config.tiers[tier]
     width, height = config.sizes[aspect_ratio]
     shape = VideoShape.from_duration(duration_s, config.fps, height, width)
+    guidance = defaults.guidance if guidance is None else guidance
     return GenerationPlan(
         shape=shape,
         fps=config.fps,
         timesteps=shifted_schedule(steps or defaults.steps, defaults.shift),
         solver=defaults.solver,
-        guidance=defaults.guidance if guidance is None else guidance,
+        guidance=guidance,
+        student=defaults.student and guidance == 1,
         mode=config.temporal_mode(shape.latent().frames),
     )
 
@@ -101,7 +105,8 @@ def sample(
     `negative` says what the clip should not be; the model's learned null text stands in for it.
     """
     against = None if negative is None else _batched(negative)
-    velocity = guided_velocity(model.dit, _batched(prompt), plan.guidance, against, plan.mode)
+    dit = model.transformer(student=plan.student)
+    velocity = guided_velocity(dit, _batched(prompt), plan.guidance, against, plan.mode)
     while not state.finished:
         with torch.inference_mode(), _arithmetic(model.config):
             state = advance(state, velocity)

@@ -1,7 +1,8 @@
 """The REFERENCE model: its configuration, its weights on disk, and loading them.
 
-A model directory holds `reference.json` (this file's `ReferenceConfig`), `text.safetensors`, `video_dit.safetensors`
-and `video_vae.safetensors`. Weights are stored in half precision and computed with as `precision` says.
+A model directory holds `reference.json` (this file's `ReferenceConfig`), `text.safetensors`, `video_dit.safetensors`,
+`video_vae.safetensors` and, where a tier samples with a distilled student, `video_dit_student.safetensors`. Weights are
+stored in half precision and computed with as `precision` says.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .vae import VAEConfig, VideoVAE
 CONFIG_FILE = "reference.json"
 TEXT_FILE = "text.safetensors"
 DIT_FILE = "video_dit.safetensors"
+STUDENT_FILE = "video_dit_student.safetensors"
 VAE_FILE = "video_vae.safetensors"
 
 
@@ -38,6 +40,9 @@ class TierDefaults:
     guidance: float
     shift: float
     """Of the schedule, see `flow.shift_time`."""
+    student: bool = False
+    """Whether the student samples, which was distilled with guidance: wherever guidance is off (1). Its negative prompt
+    has no effect. A request that asks for guidance gets the teacher."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +103,18 @@ class ReferenceModel:
     text: TextEncoder
     dit: VideoDiT
     vae: VideoVAE
+    student: VideoDiT | None
+    """The transformer of tiers that sample with a student; None if there is none."""
     digest: str
     """sha256 over the configuration and all weights: what a checkpoint is bound to."""
+
+    def transformer(self, *, student: bool) -> VideoDiT:
+        """Returns the transformer that samples a clip."""
+        if not student:
+            return self.dit
+        if self.student is None:
+            raise ValueError("the model has no student")
+        return self.student
 
 
 def load_config(directory: Path) -> ReferenceConfig:
@@ -117,12 +132,16 @@ def load_reference(directory: Path) -> ReferenceModel:
     config = load_config(directory)
     digest = hashlib.sha256((directory / CONFIG_FILE).read_bytes())
     networks = (TextEncoder(config.text), VideoDiT(config.dit), VideoVAE(config.vae))
-    for network, name in zip(networks, (TEXT_FILE, DIT_FILE, VAE_FILE), strict=True):
+    student = VideoDiT(config.dit) if any(tier.student for tier in config.tiers.values()) else None
+    files = (TEXT_FILE, DIT_FILE, VAE_FILE, STUDENT_FILE)
+    for network, name in zip((*networks, student), files, strict=True):
+        if network is None:
+            continue
         blob = (directory / name).read_bytes()
         digest.update(blob)
         network.load_state_dict(load(blob))
         network.eval().requires_grad_(requires_grad=False)
-    return ReferenceModel(config, *networks, digest=digest.hexdigest())
+    return ReferenceModel(config, *networks, student=student, digest=digest.hexdigest())
 
 
 def load_text_encoder(directory: Path) -> TextEncoder:

@@ -22,8 +22,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..modeling.dit import Text, VideoDiT
-from ..modeling.reference import DIT_FILE, ReferenceConfig, load_config, save_weights
-from ..modeling.turbo.student import STUDENT_FILE
+from ..modeling.reference import DIT_FILE, STUDENT_FILE, ReferenceConfig, load_config, save_weights
+from ..modeling.turbo.student import TEACHER_TIER
 from .dit import BATCH_TOKENS, Clips, follow, load_text
 from .run import RUNS, WEIGHTS, Run
 from .turbo.objectives import (
@@ -38,8 +38,6 @@ from .turbo.objectives import (
 )
 
 LADDER = (50, 25, 12, 6, 4)
-_TEACHER_TIER = "STANDARD"
-"""Whose guidance and shift the teacher samples with."""
 _CONSISTENCY_STEPS = 48
 _LEARNING_RATE = 3e-4
 _WARMUP = 0.03
@@ -108,7 +106,7 @@ class Distillation:
     @classmethod
     def of(cls, dit: VideoDiT, config: ReferenceConfig, method: Method, ladder: tuple[int, ...]) -> Distillation:
         """Returns a run that has not begun: student and average are copies of the teacher."""
-        tier = config.tiers[_TEACHER_TIER]
+        tier = config.tiers[TEACHER_TIER]
         ladder = (_CONSISTENCY_STEPS, 1) if method == "consistency" else ladder
         student = copy.deepcopy(dit)
         optimiser = torch.optim.AdamW(student.parameters(), _LEARNING_RATE, betas=(0.9, 0.98), fused=True)

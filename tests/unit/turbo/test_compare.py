@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from tests.support.weights import write_random_weights
-from triton_models.modeling.reference import DIT_FILE, load_reference
+from triton_models.modeling.reference import DIT_FILE, STUDENT_FILE, ReferenceModel, load_reference
 from triton_models.modeling.turbo.int8 import Int8Linear
-from triton_models.modeling.turbo.student import STUDENT_FILE, load_student
+from triton_models.modeling.turbo.student import with_student
 from triton_models.training.evaluate import SHOWN, Settings
 from triton_models.training.turbo import compare
 
@@ -23,22 +25,24 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_students_take_four_plain_steps_and_the_last_row_is_the_full_teacher(weights: Path) -> None:
     teacher = load_reference(weights)
-    student = load_student(teacher, weights / STUDENT_FILE)
+    student = with_student(teacher, weights / STUDENT_FILE)
     rows = {name: (model, settings) for name, model, settings in compare.contestants(teacher, student)}
-    assert all(
-        (settings.steps, settings.guidance) == (4, 1.0) for name, (_, settings) in rows.items() if "student" in name
-    )
+    tiers = [model.config.tiers[settings.tier] for name, (model, settings) in rows.items() if "student" in name]
+    assert len(tiers) == 4
+    assert all((tier.student, tier.steps, tier.guidance) == (True, 4, 1.0) for tier in tiers)
     assert list(rows)[-1] == "teacher, 50 guided steps"
     assert rows["teacher, 50 guided steps"][1].steps == 50
-    eight_bit = {n for n, (m, _) in rows.items() if any(isinstance(x, Int8Linear) for x in m.dit.modules())}
+    eight_bit = {
+        n for n, (m, _) in rows.items() if any(isinstance(x, Int8Linear) for x in (m.student or m.dit).modules())
+    }
     assert eight_bit == {"student + W8A8", "student + both"}
 
 
 def test_a_student_is_another_model_to_checkpoints(weights: Path) -> None:
     teacher = load_reference(weights)
-    student = load_student(teacher, weights / STUDENT_FILE)
+    student = with_student(teacher, weights / STUDENT_FILE)
     assert student.digest != teacher.digest
-    assert all(torch.equal(a, b) for a, b in zip(student.dit.parameters(), teacher.dit.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(_student(student), teacher.dit.parameters(), strict=True))
 
 
 def test_the_same_model_ends_nowhere_else(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,3 +54,7 @@ def test_the_same_model_ends_nowhere_else(weights: Path, monkeypatch: pytest.Mon
     assert one.shape[0] == len(SHOWN[:1])
     assert compare.distance(one, one) == 0
     assert compare.distance(one, four) > 0
+
+
+def _student(model: ReferenceModel) -> Iterator[nn.Parameter]:
+    return model.transformer(student=True).parameters()

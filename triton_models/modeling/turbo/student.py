@@ -9,16 +9,16 @@ from pathlib import Path
 from safetensors.torch import load
 
 from ..dit import VideoDiT
-from ..flow import shifted_schedule
-from ..pipeline import GenerationPlan
-from ..reference import ReferenceModel
+from ..reference import ReferenceModel, TierDefaults
 
-STUDENT_FILE = "video_dit_student.safetensors"
+STUDENT_TIER = "REALTIME"
+TEACHER_TIER = "STANDARD"
+"""Whose guidance and shift the student was distilled with."""
 STUDENT_STEPS = 4
 
 
-def load_student(model: ReferenceModel, path: Path) -> ReferenceModel:
-    """Returns the model with the student at `path` in the place of its transformer, under a digest of its own.
+def with_student(model: ReferenceModel, path: Path) -> ReferenceModel:
+    """Returns the model with the student at `path` behind its fastest tier, under a digest of its own.
 
     Raises:
         OSError: there is no such file.
@@ -28,9 +28,11 @@ def load_student(model: ReferenceModel, path: Path) -> ReferenceModel:
     student = VideoDiT(model.config.dit)
     student.load_state_dict(load(blob))
     student.eval().requires_grad_(requires_grad=False)
-    return replace(model, dit=student, digest=hashlib.sha256(model.digest.encode() + blob).hexdigest())
+    tiers = model.config.tiers | {STUDENT_TIER: student_tier(model.config.tiers[TEACHER_TIER].shift)}
+    digest = hashlib.sha256(model.digest.encode() + blob).hexdigest()
+    return replace(model, config=replace(model.config, tiers=tiers), student=student, digest=digest)
 
 
-def student_plan(plan: GenerationPlan, shift: float, steps: int = STUDENT_STEPS) -> GenerationPlan:
-    """Returns the plan as the student samples it: `steps` Euler steps where its training stepped, without guidance."""
-    return replace(plan, timesteps=shifted_schedule(steps, shift), solver="euler", guidance=1.0)
+def student_tier(shift: float) -> TierDefaults:
+    """Returns how a student samples: Euler steps where its training stepped, without guidance."""
+    return TierDefaults(steps=STUDENT_STEPS, solver="euler", guidance=1.0, shift=shift, student=True)

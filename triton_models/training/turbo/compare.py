@@ -20,12 +20,11 @@ from ...modeling.pipeline import plan_generation, sample, start
 from ...modeling.reference import ReferenceModel, load_reference
 from ...modeling.turbo.int8 import quantise
 from ...modeling.turbo.sparse_linear import SparseLinearConfig, sparsify
-from ...modeling.turbo.student import STUDENT_STEPS, load_student
+from ...modeling.turbo.student import STUDENT_STEPS, STUDENT_TIER, TEACHER_TIER, with_student
 from ..evaluate import SHOWN, Settings, follow_prompts, generate
 from ..run import RUNS, WEIGHTS
 from ..sheet import save_sheet
 
-_TIER = "STANDARD"
 _NEARNESS_PROMPTS = 8
 
 
@@ -38,14 +37,15 @@ def quantised(dit: VideoDiT) -> VideoDiT:
 
 def contestants(teacher: ReferenceModel, student: ReferenceModel) -> Iterator[tuple[str, ReferenceModel, Settings]]:
     """Yields each model with a name and how it samples; the last, the full teacher, is what all are compared with."""
-    guided, plain = Settings(_TIER, steps=STUDENT_STEPS), Settings(_TIER, steps=STUDENT_STEPS, guidance=1.0)
-    sparse = sparsify(copy.deepcopy(student.dit), SparseLinearConfig())
+    guided, plain = Settings(TEACHER_TIER, steps=STUDENT_STEPS), Settings(STUDENT_TIER)
+    few = student.transformer(student=True)
+    sparse = sparsify(copy.deepcopy(few), SparseLinearConfig())
     yield "teacher, 4 guided steps", teacher, guided
     yield "student", student, plain
-    yield "student + SLA", replace(student, dit=sparse), plain
-    yield "student + W8A8", replace(student, dit=quantised(student.dit)), plain
-    yield "student + both", replace(student, dit=quantised(sparse)), plain
-    yield "teacher, 50 guided steps", teacher, Settings(_TIER, steps=50)
+    yield "student + SLA", replace(student, student=sparse), plain
+    yield "student + W8A8", replace(student, student=quantised(few)), plain
+    yield "student + both", replace(student, student=quantised(sparse)), plain
+    yield "teacher, 50 guided steps", teacher, Settings(TEACHER_TIER, steps=50)
 
 
 def endings(model: ReferenceModel, settings: Settings) -> Tensor:
@@ -80,7 +80,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     teacher = load_reference(arguments.weights)
-    student = load_student(teacher, arguments.student)
+    student = with_student(teacher, arguments.student)
     rows = list(contestants(teacher, student))
     goal = endings(teacher, rows[-1][2])
     for name, model, settings in rows:
