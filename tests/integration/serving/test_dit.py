@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
-import time
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -107,17 +106,15 @@ async def test_stops_at_the_next_step_with_a_checkpoint_when_the_stop_file_appea
     assert [written["step"] for written in stopped["checkpoints"]] == [stopped["step"]]
 
 
-async def test_a_cancelled_request_frees_the_model_within_a_step(inference: Inference, directory: Path) -> None:
-    step_ms = 0.0
-    async with aclosing(inference.client.stream("dit", request_in(inference, directory, steps=100))) as stream:
+async def test_a_cancelled_request_frees_the_model(inference: Inference, directory: Path) -> None:
+    request = request_in(inference, directory, steps=100)
+    async with aclosing(inference.client.stream("dit", request)) as stream:
         async for message in stream:
-            step_ms = max(step_ms, message.get("step_time_ms", 0.0))
             if message.get("step") == 3:
                 break
-    began = time.monotonic()
+    # Requests are answered one after the other: an answer means that the cancelled one is over.
     await inference.client.probe("dit")
-    # The rest of a step, the probe's own step, and the noise of a busy machine; all 100 would take far longer.
-    assert time.monotonic() - began < 20 * step_ms / 1000 + 1
+    assert not Path(request["output"]).exists()
 
 
 async def test_refuses_a_damaged_and_a_foreign_checkpoint(inference: Inference, directory: Path) -> None:
