@@ -40,6 +40,7 @@ def to_task(request: pb.TranscodeVideoRequest) -> TranscodeTask:
         epoch=request.epoch,
         mezzanine=to_source(request.mezzanine, "mezzanine"),
         audio=audio,
+        audio_record=to_source(request.audio_record, "audio_record") if request.audio_record.uri else None,
         delivery=plan_delivery(_resolution(config), config.aspect_ratio, config.fps, config.duration_seconds),
         model=video_pb2.Model.Name(config.model).removeprefix("MODEL_"),
     )
@@ -52,6 +53,7 @@ def to_request(job: job_service_pb2.Job) -> pb.TranscodeVideoRequest:
         epoch=job.epoch,
         mezzanine=job.artifacts.mezzanine,
         audio=job.artifacts.audio,
+        audio_record=job.artifacts.audio_record,
         config=job.request.generation_config,
     )
 

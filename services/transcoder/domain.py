@@ -56,6 +56,8 @@ class TranscodeTask:
     """Fencing token, for the names of the objects."""
     mezzanine: Source
     audio: Source | None
+    audio_record: Source | None
+    """What is known of the sound, a JSON object."""
     delivery: Delivery
     model: str
     """Name of the generating model, for the manifest."""

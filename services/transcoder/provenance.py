@@ -1,13 +1,14 @@
 """C2PA: signs what was generated as generated, and reads such signatures back.
 
 The manifest follows the C2PA specification 2.x: the action `c2pa.created` with the digital source type
-`trainedAlgorithmicMedia`, by the model as software agent; and an assertion of our own with the native size. It never
-holds a prompt.
+`trainedAlgorithmicMedia`, by the model as software agent; and assertions of our own with the native size and, for a
+clip with sound, the record of its sound. It never holds a prompt.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,9 +24,21 @@ from services.common.sandbox import MediaFailed
 from services.transcoder.domain import Native
 
 GENERATION_LABEL = "org.kinemesh.generation"
+SOUND_LABEL = "org.kinemesh.sound"
 _TRAINED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _EMAIL_PROTECTION = "1.3.6.1.5.5.7.3.4"
 _OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is signed."""
+
+    model: str
+    """Name of the generating model."""
+    native: Native
+    sound: Mapping[str, Any] | None = None
+    """The record of the clip's sound, as the worker left it."""
 
 
 class SigningKeysError(RuntimeError):
@@ -97,13 +110,13 @@ class Provenance:
             anchors = _read(trust_anchors_file, "KINEMESH_C2PA_TRUST_ANCHORS_FILE").decode()
             self._reading["trust"] = {"trust_anchors": anchors, "trust_config": _EMAIL_PROTECTION}
 
-    def sign(self, source: Path, target: Path, mime_type: str, model: str, native: Native) -> None:
+    def sign(self, source: Path, target: Path, mime_type: str, manifest: Manifest) -> None:
         """Writes `target`: `source` with the manifest embedded."""
         keys = self._keys
         info = c2pa.C2paSignerInfo(keys.algorithm, keys.certificate_chain, keys.private_key, None)  # type: ignore[no-untyped-call]
         with (
             c2pa.Signer.from_info(info) as signer,
-            c2pa.Builder(_manifest(mime_type, model, native)) as builder,
+            c2pa.Builder(_definition(mime_type, manifest)) as builder,
             source.open("rb") as read,
             target.open("w+b") as written,
         ):
@@ -137,14 +150,16 @@ def native_of(manifest_json: str) -> Native:
     return Native(width=data["width"], height=data["height"], fps=data["fps"])
 
 
-def _manifest(mime_type: str, model: str, native: Native) -> dict[str, Any]:
+def _definition(mime_type: str, manifest: Manifest) -> dict[str, Any]:
     software = {"name": "Kinemesh", "version": version("kinemesh")}
-    created = {"action": "c2pa.created", "digitalSourceType": _TRAINED, "softwareAgent": {"name": model}}
+    created = {"action": "c2pa.created", "digitalSourceType": _TRAINED, "softwareAgent": {"name": manifest.model}}
+    sound = [{"label": SOUND_LABEL, "data": manifest.sound}] if manifest.sound else []
     return {
         "claim_generator_info": [software],
         "format": mime_type,
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": [created]}},
-            {"label": GENERATION_LABEL, "data": {"model": model, **asdict(native)}},
+            {"label": GENERATION_LABEL, "data": {"model": manifest.model, **asdict(manifest.native)}},
+            *sound,
         ],
     }

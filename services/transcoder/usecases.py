@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from services.common.errors import AlreadyExists, InvalidArgument
 from services.common.sandbox import SandboxLimits, run_sandboxed
 from services.common.storage import ObjectRef, ObjectStore, StoredObject
 from services.transcoder.domain import Delivery, Native, Source, TranscodeTask, object_key
 from services.transcoder.media.request import ConformRequest
-from services.transcoder.provenance import Provenance, Verification, native_of
+from services.transcoder.provenance import Manifest, Provenance, Verification, native_of
 
 MP4, JPEG, WAV, JSON = "video/mp4", "image/jpeg", "audio/wav", "application/json"
 _MIME_TYPES = {".mp4": MP4, ".jpg": JPEG}
@@ -69,13 +71,22 @@ class MakeVideo:
             if task.audio and sound:
                 await self._store.get_file(task.audio.ref, sound, sha256=task.audio.sha256)
             native = await self._conform(task.delivery, mezzanine, sound, plain)
+            manifest = Manifest(task.model, native, await self._record(task))
             key = object_key("videos", task.request_id, task.epoch, await _sha256(plain), "mp4")
 
             async def sign() -> Path:
-                await asyncio.to_thread(self._provenance.sign, plain, signed, MP4, task.model, native)
+                await asyncio.to_thread(self._provenance.sign, plain, signed, MP4, manifest)
                 return signed
 
             return await _put_once(self._store, ObjectRef(self._bucket, key), MP4, sign)
+
+    async def _record(self, task: TranscodeTask) -> dict[str, Any] | None:
+        if task.audio_record is None:
+            return None
+        record: dict[str, Any] = json.loads(
+            await self._store.get_bytes(task.audio_record.ref, sha256=task.audio_record.sha256)
+        )
+        return record
 
     async def _conform(self, delivery: Delivery, video: Path, audio: Path | None, output: Path) -> Native:
         encoding = self._encoding
@@ -124,7 +135,7 @@ class Publish:
         await run_sandboxed(_THUMBNAIL, request, self._encoding.limits)
 
         async def sign() -> Path:
-            await asyncio.to_thread(self._provenance.sign, plain, signed, JPEG, task.model, native)
+            await asyncio.to_thread(self._provenance.sign, plain, signed, JPEG, Manifest(task.model, native))
             return signed
 
         ref = self._ref("thumbnails", task, await _sha256(plain), "jpg")

@@ -32,3 +32,8 @@ def mezzanine(settings: S3Settings, request_id: str, epoch: int, sha256: str) ->
 def sound(settings: S3Settings, request_id: str, epoch: int, sha256: str) -> ObjectRef:
     """Where the sound is stored."""
     return ObjectRef(settings.s3_bucket_mezzanine, f"{request_id}/{epoch}/sound-{sha256[:_DIGITS]}.wav")
+
+
+def record_of(sound: ObjectRef) -> ObjectRef:
+    """Where the record of a sound is stored."""
+    return ObjectRef(sound.bucket, sound.key.removesuffix(".wav") + ".json")

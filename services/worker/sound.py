@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import aclosing
 
 from kinemesh.orchestrator.v1 import job_service_pb2
@@ -37,7 +38,11 @@ class SoundStage:
         result = await self._generate(work)
         ref = keys.sound(self._settings, work.lease.request_id, work.lease.epoch, result["sha256"])
         stored = await self._objects.put_file(ref, work.files.sound, content_type="audio/wav")
-        await work.advance(video_pb2.VIDEO_STATUS_SAFETY_CHECKING, job_service_pb2.JobArtifacts(audio=artifact(stored)))
+        record = await self._objects.put_bytes(
+            keys.record_of(ref), json.dumps(result["record"]).encode(), content_type="application/json"
+        )
+        artifacts = job_service_pb2.JobArtifacts(audio=artifact(stored), audio_record=artifact(record))
+        await work.advance(video_pb2.VIDEO_STATUS_SAFETY_CHECKING, artifacts)
 
     async def _generate(self, work: Work) -> Message:
         async with aclosing(self._triton.stream(work.model.audio, _request(work))) as messages:

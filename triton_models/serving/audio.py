@@ -107,8 +107,7 @@ def _write_clip(path: Path, clip: AudioClip) -> Message:
         "sample_rate": clip.sample_rate,
         "channels": channels,
         "samples": samples,
-        "sync": asdict(clip.sync),
-        "omitted": list(clip.omitted),
+        "record": {"sync": asdict(clip.sync), "omitted": list(clip.omitted)},
     }
 
 

@@ -36,6 +36,8 @@ class Transcoder:
     jobs: StageJobs
     mezzanine: job_service_pb2.Artifact
     audio: job_service_pb2.Artifact
+    audio_record: job_service_pb2.Artifact
+    """A JSON object: {"sync": {"offset_ms": 12.5}, "omitted": ["speech"]}."""
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +78,11 @@ async def running(settings: Settings, tmp_path_factory: pytest.TempPathFactory) 
         await store.ensure_buckets(source)
         mezzanine = await store.put_file(ObjectRef(source, "m.mkv"), tmp_path / "m.mkv")
         audio = await store.put_file(ObjectRef(source, "s.wav"), tmp_path / "s.wav")
+        record = await store.put_bytes(
+            ObjectRef(source, "s.json"), b'{"sync": {"offset_ms": 12.5}, "omitted": ["speech"]}'
+        )
         told = settings.model_copy(update={"orchestrator_address": address})
         async with running_service(SERVICE, told, partial(build, told)) as channel:
             stub = transcoder_service_pb2_grpc.TranscoderServiceStub(channel)
-            artifacts = convert.from_stored(mezzanine), convert.from_stored(audio)
+            artifacts = [convert.from_stored(stored) for stored in (mezzanine, audio, record)]
             yield Transcoder(channel, stub, store, settings.s3_bucket_media, jobs, *artifacts)

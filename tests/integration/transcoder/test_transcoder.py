@@ -18,7 +18,7 @@ from kinemesh.video.v1 import video_pb2
 from services.common.rpc.client import error_from_rpc
 from services.common.storage import ObjectRef
 from services.transcoder.app import build
-from services.transcoder.provenance import SigningKeysError
+from services.transcoder.provenance import SOUND_LABEL, SigningKeysError
 from services.transcoder.settings import Settings
 from tests.integration.transcoder.conftest import Transcoder
 from tests.support.waiting import eventually
@@ -43,6 +43,7 @@ def request(transcoder: Transcoder, **changes: Any) -> pb.TranscodeVideoRequest:
         "epoch": 3,
         "mezzanine": transcoder.mezzanine,
         "audio": transcoder.audio,
+        "audio_record": transcoder.audio_record,
         "config": config(),
     }
     return pb.TranscodeVideoRequest(**(values | changes))
@@ -56,6 +57,12 @@ def job(transcoder: Transcoder, status: video_pb2.VideoStatus.ValueType) -> job_
 
 async def fetch(transcoder: Transcoder, uri: str) -> bytes:
     return await transcoder.store.get_bytes(ObjectRef.parse(uri))
+
+
+def sound_of(manifest: bytes) -> Any:
+    store = json.loads(manifest)
+    assertions = store["manifests"][store["active_manifest"]]["assertions"]
+    return next((item["data"] for item in assertions if item["label"] == SOUND_LABEL), None)
 
 
 async def test_deliverables_are_what_the_answer_says(transcoder: Transcoder) -> None:
@@ -75,6 +82,7 @@ async def test_deliverables_are_what_the_answer_says(transcoder: Transcoder) -> 
     assert (await fetch(transcoder, output.audio_url))[:4] == b"RIFF"
     manifest = await fetch(transcoder, output.c2pa_manifest_url)
     assert b"trainedAlgorithmicMedia" in manifest
+    assert sound_of(manifest) == {"sync": {"offset_ms": 12.5}, "omitted": ["speech"]}
 
     verified = await transcoder.stub.VerifyProvenance(pb.VerifyProvenanceRequest(uri=output.video_url))
     assert verified.validation_state == "Trusted"
@@ -90,7 +98,9 @@ async def test_repeating_gives_the_same_objects(transcoder: Transcoder) -> None:
 
 
 async def test_a_video_without_sound(transcoder: Transcoder) -> None:
-    answer = await transcoder.stub.TranscodeVideo(request(transcoder, audio=None, config=config(aspect_ratio="9:16")))
+    answer = await transcoder.stub.TranscodeVideo(
+        request(transcoder, audio=None, audio_record=None, config=config(aspect_ratio="9:16"))
+    )
     assert answer.output.audio_url == ""
     assert (answer.output.width, answer.output.height) == (480, 854)
 

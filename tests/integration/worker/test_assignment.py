@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import shutil
 import wave
 from pathlib import Path
@@ -46,6 +47,9 @@ async def test_a_job_with_sound_passes_every_state_and_leaves_its_objects(bench:
     assert (len(frames), (frames[0].width, frames[0].height)) == (config.fps, config.sizes["1:1"])
     with wave.open(io.BytesIO(await fetch(bench, artifacts.audio))) as sound:
         assert sound.getnframes() == sound.getframerate()
+    record = json.loads(await fetch(bench, artifacts.audio_record))
+    assert record["omitted"] == []
+    assert set(record["sync"]) == {"offset_ms", "confidence", "applied_shift_ms", "remaining_ms"}
     latent = artifacts.latent
     assert (latent.compression.original_frames, latent.dimensions.channels) == (config.fps, 16)
     assert latent.tensor.sha256 == artifacts.latents.sha256

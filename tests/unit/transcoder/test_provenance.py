@@ -13,7 +13,7 @@ from services.common.sandbox import MediaFailed
 from services.transcoder.domain import Native
 from services.transcoder.media.conform import conform
 from services.transcoder.media.request import ConformRequest
-from services.transcoder.provenance import Provenance, SigningKeysError, load_signing_keys, native_of
+from services.transcoder.provenance import Manifest, Provenance, SigningKeysError, load_signing_keys, native_of
 
 NATIVE = Native(112, 64, 12.0)
 
@@ -36,7 +36,7 @@ def plain(mezzanine: Path, tmp_path: Path) -> Path:
 
 def test_a_signed_video_says_what_made_it(provenance: Provenance, plain: Path, tmp_path: Path) -> None:
     signed = tmp_path / "signed.mp4"
-    provenance.sign(plain, signed, "video/mp4", "REFERENCE", NATIVE)
+    provenance.sign(plain, signed, "video/mp4", Manifest("REFERENCE", NATIVE))
     found = provenance.verify(signed, "video/mp4")
     assert found.state == "Trusted"
     manifest = json.loads(found.manifest_json)
@@ -53,13 +53,13 @@ def test_a_signed_video_says_what_made_it(provenance: Provenance, plain: Path, t
 
 def test_without_its_root_a_signature_is_only_valid(keys: Keys, plain: Path, tmp_path: Path) -> None:
     provenance = Provenance(load_signing_keys(keys.c2pa_chain, keys.c2pa_key), None)
-    provenance.sign(plain, tmp_path / "signed.mp4", "video/mp4", "REFERENCE", NATIVE)
+    provenance.sign(plain, tmp_path / "signed.mp4", "video/mp4", Manifest("REFERENCE", NATIVE))
     assert provenance.verify(tmp_path / "signed.mp4", "video/mp4").state == "Valid"
 
 
 def test_a_changed_picture_is_noticed(provenance: Provenance, plain: Path, tmp_path: Path) -> None:
     signed = tmp_path / "signed.mp4"
-    provenance.sign(plain, signed, "video/mp4", "REFERENCE", NATIVE)
+    provenance.sign(plain, signed, "video/mp4", Manifest("REFERENCE", NATIVE))
     content = bytearray(signed.read_bytes())
     content[-100] ^= 1
     signed.write_bytes(content)

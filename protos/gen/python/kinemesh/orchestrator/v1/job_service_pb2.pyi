@@ -145,6 +145,7 @@ class JobArtifacts(_message.Message):
     AUDIO_FIELD_NUMBER: _builtins.int
     TRANSCODED_FIELD_NUMBER: _builtins.int
     LATENT_FIELD_NUMBER: _builtins.int
+    AUDIO_RECORD_FIELD_NUMBER: _builtins.int
     prompt_embedding_uri: _builtins.str
     """Prompt (and negative prompt) embeddings, safetensors."""
     @_builtins.property
@@ -167,6 +168,10 @@ class JobArtifacts(_message.Message):
     def latent(self) -> _latent_pb2.Video3DLatent:
         """Description of the final latents; present with them."""
 
+    @_builtins.property
+    def audio_record(self) -> Global___Artifact:
+        """What is known of the sound: its offset from the picture, what was asked for and is missing; a JSON object."""
+
     def __init__(
         self,
         *,
@@ -176,10 +181,11 @@ class JobArtifacts(_message.Message):
         audio: Global___Artifact | None = ...,
         transcoded: Global___Artifact | None = ...,
         latent: _latent_pb2.Video3DLatent | None = ...,
+        audio_record: Global___Artifact | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "latent", b"latent", "latents", b"latents", "mezzanine", b"mezzanine", "transcoded", b"transcoded"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "audio_record", b"audio_record", "latent", b"latent", "latents", b"latents", "mezzanine", b"mezzanine", "transcoded", b"transcoded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "latent", b"latent", "latents", b"latents", "mezzanine", b"mezzanine", "prompt_embedding_uri", b"prompt_embedding_uri", "transcoded", b"transcoded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "audio_record", b"audio_record", "latent", b"latent", "latents", b"latents", "mezzanine", b"mezzanine", "prompt_embedding_uri", b"prompt_embedding_uri", "transcoded", b"transcoded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

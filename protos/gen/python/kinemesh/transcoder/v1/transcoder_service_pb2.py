@@ -26,7 +26,7 @@ from kinemesh.orchestrator.v1 import job_service_pb2 as kinemesh_dot_orchestrato
 from kinemesh.video.v1 import video_pb2 as kinemesh_dot_video_dot_v1_dot_video__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/kinemesh/transcoder/v1/transcoder_service.proto\x12\x16kinemesh.transcoder.v1\x1a*kinemesh/orchestrator/v1/job_service.proto\x1a\x1dkinemesh/video/v1/video.proto\"\xd9\x01\n\x15TranscodeVideoRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x35\n\tmezzanine\x18\x03 \x01(\x0b\x32\".kinemesh.orchestrator.v1.Artifact\x12\x31\n\x05\x61udio\x18\x04 \x01(\x0b\x32\".kinemesh.orchestrator.v1.Artifact\x12\x33\n\x06\x63onfig\x18\x05 \x01(\x0b\x32#.kinemesh.video.v1.GenerationConfig\"C\n\x16TranscodeVideoResponse\x12)\n\x06output\x18\x01 \x01(\x0b\x32\x19.kinemesh.video.v1.Output\"&\n\x17VerifyProvenanceRequest\x12\x0b\n\x03uri\x18\x01 \x01(\t\"K\n\x18VerifyProvenanceResponse\x12\x18\n\x10validation_state\x18\x01 \x01(\t\x12\x15\n\rmanifest_json\x18\x02 \x01(\t2\xfb\x01\n\x11TranscoderService\x12o\n\x0eTranscodeVideo\x12-.kinemesh.transcoder.v1.TranscodeVideoRequest\x1a..kinemesh.transcoder.v1.TranscodeVideoResponse\x12u\n\x10VerifyProvenance\x12/.kinemesh.transcoder.v1.VerifyProvenanceRequest\x1a\x30.kinemesh.transcoder.v1.VerifyProvenanceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/kinemesh/transcoder/v1/transcoder_service.proto\x12\x16kinemesh.transcoder.v1\x1a*kinemesh/orchestrator/v1/job_service.proto\x1a\x1dkinemesh/video/v1/video.proto\"\x93\x02\n\x15TranscodeVideoRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x35\n\tmezzanine\x18\x03 \x01(\x0b\x32\".kinemesh.orchestrator.v1.Artifact\x12\x31\n\x05\x61udio\x18\x04 \x01(\x0b\x32\".kinemesh.orchestrator.v1.Artifact\x12\x33\n\x06\x63onfig\x18\x05 \x01(\x0b\x32#.kinemesh.video.v1.GenerationConfig\x12\x38\n\x0c\x61udio_record\x18\x06 \x01(\x0b\x32\".kinemesh.orchestrator.v1.Artifact\"C\n\x16TranscodeVideoResponse\x12)\n\x06output\x18\x01 \x01(\x0b\x32\x19.kinemesh.video.v1.Output\"&\n\x17VerifyProvenanceRequest\x12\x0b\n\x03uri\x18\x01 \x01(\t\"K\n\x18VerifyProvenanceResponse\x12\x18\n\x10validation_state\x18\x01 \x01(\t\x12\x15\n\rmanifest_json\x18\x02 \x01(\t2\xfb\x01\n\x11TranscoderService\x12o\n\x0eTranscodeVideo\x12-.kinemesh.transcoder.v1.TranscodeVideoRequest\x1a..kinemesh.transcoder.v1.TranscodeVideoResponse\x12u\n\x10VerifyProvenance\x12/.kinemesh.transcoder.v1.VerifyProvenanceRequest\x1a\x30.kinemesh.transcoder.v1.VerifyProvenanceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,13 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kinemesh.transcoder.v1.tran
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TRANSCODEVIDEOREQUEST']._serialized_start=151
-  _globals['_TRANSCODEVIDEOREQUEST']._serialized_end=368
-  _globals['_TRANSCODEVIDEORESPONSE']._serialized_start=370
-  _globals['_TRANSCODEVIDEORESPONSE']._serialized_end=437
-  _globals['_VERIFYPROVENANCEREQUEST']._serialized_start=439
-  _globals['_VERIFYPROVENANCEREQUEST']._serialized_end=477
-  _globals['_VERIFYPROVENANCERESPONSE']._serialized_start=479
-  _globals['_VERIFYPROVENANCERESPONSE']._serialized_end=554
-  _globals['_TRANSCODERSERVICE']._serialized_start=557
-  _globals['_TRANSCODERSERVICE']._serialized_end=808
+  _globals['_TRANSCODEVIDEOREQUEST']._serialized_end=426
+  _globals['_TRANSCODEVIDEORESPONSE']._serialized_start=428
+  _globals['_TRANSCODEVIDEORESPONSE']._serialized_end=495
+  _globals['_VERIFYPROVENANCEREQUEST']._serialized_start=497
+  _globals['_VERIFYPROVENANCEREQUEST']._serialized_end=535
+  _globals['_VERIFYPROVENANCERESPONSE']._serialized_start=537
+  _globals['_VERIFYPROVENANCERESPONSE']._serialized_end=612
+  _globals['_TRANSCODERSERVICE']._serialized_start=615
+  _globals['_TRANSCODERSERVICE']._serialized_end=866
 # @@protoc_insertion_point(module_scope)

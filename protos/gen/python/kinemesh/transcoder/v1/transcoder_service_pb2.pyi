@@ -29,6 +29,7 @@ class TranscodeVideoRequest(_message.Message):
     MEZZANINE_FIELD_NUMBER: _builtins.int
     AUDIO_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
+    AUDIO_RECORD_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The job, for the names of the objects."""
     epoch: _builtins.int
@@ -45,6 +46,10 @@ class TranscodeVideoRequest(_message.Message):
     def config(self) -> _video_pb2.GenerationConfig:
         """Delivered format: duration_seconds, fps, resolution, aspect_ratio and model are read."""
 
+    @_builtins.property
+    def audio_record(self) -> _job_service_pb2.Artifact:
+        """What is known of the sound, a JSON object that goes into the C2PA manifest; may be absent."""
+
     def __init__(
         self,
         *,
@@ -53,10 +58,11 @@ class TranscodeVideoRequest(_message.Message):
         mezzanine: _job_service_pb2.Artifact | None = ...,
         audio: _job_service_pb2.Artifact | None = ...,
         config: _video_pb2.GenerationConfig | None = ...,
+        audio_record: _job_service_pb2.Artifact | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "config", b"config", "mezzanine", b"mezzanine"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "audio_record", b"audio_record", "config", b"config", "mezzanine", b"mezzanine"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "config", b"config", "epoch", b"epoch", "mezzanine", b"mezzanine", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "audio_record", b"audio_record", "config", b"config", "epoch", b"epoch", "mezzanine", b"mezzanine", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
