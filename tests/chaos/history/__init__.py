@@ -1,0 +1,1 @@
+"""What happened, as all who took part remember it, and the checker that compares their memories."""
