@@ -8,12 +8,20 @@ from google.rpc import error_details_pb2, status_pb2
 
 from kinemesh.billing.v1 import billing_service_pb2
 from kinemesh.scheduler.v1 import scheduler_service_pb2
-from kinemesh.video.v1 import video_service_pb2
+from kinemesh.video.v1 import video_service_pb2, webhook_service_pb2
 
 # Error details are in the set so that the transcoder can print the status of a service that sends no JSON of its own.
-ROOTS = (video_service_pb2, scheduler_service_pb2, billing_service_pb2, error_details_pb2, status_pb2)
+ROOTS = (
+    video_service_pb2,
+    webhook_service_pb2,
+    scheduler_service_pb2,
+    billing_service_pb2,
+    error_details_pb2,
+    status_pb2,
+)
 PUBLIC_SERVICES = (
     "kinemesh.video.v1.VideoService",
+    "kinemesh.video.v1.WebhookService",
     "kinemesh.scheduler.v1.WorkerService",
     "kinemesh.billing.v1.AccountService",
 )

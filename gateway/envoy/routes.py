@@ -10,11 +10,21 @@ from gateway.envoy.settings import GatewaySettings
 
 Config = dict[str, Any]
 
-VIDEO_SERVICE, WORKER_SERVICE, ACCOUNT_SERVICE = PUBLIC_SERVICES
+VIDEO_SERVICE, WEBHOOK_SERVICE, WORKER_SERVICE, ACCOUNT_SERVICE = PUBLIC_SERVICES
 WEBSOCKET_PATH = "/v1/videos/[^/]+/progress"
 STREAM_PATH = "/v1/videos/[^/]+/stream"
-_OWNERS = {VIDEO_SERVICE: "orchestrator", WORKER_SERVICE: "scheduler", ACCOUNT_SERVICE: "billing"}
-_REST_OWNERS = {"/v1/videos": "orchestrator", "/v1/workers": "scheduler", "/v1/account": "billing"}
+_OWNERS = {
+    VIDEO_SERVICE: "orchestrator",
+    WEBHOOK_SERVICE: "orchestrator",
+    WORKER_SERVICE: "scheduler",
+    ACCOUNT_SERVICE: "billing",
+}
+_REST_OWNERS = {
+    "/v1/videos": "orchestrator",
+    "/v1/webhooks": "orchestrator",
+    "/v1/workers": "scheduler",
+    "/v1/account": "billing",
+}
 _TRANSCODER_OFF = {
     "envoy.filters.http.grpc_json_transcoder": {
         "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",

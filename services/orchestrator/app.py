@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 from kinemesh.billing.v1 import billing_service_pb2_grpc
 from kinemesh.orchestrator.v1 import job_service_pb2, job_service_pb2_grpc
 from kinemesh.safety.v1 import safety_service_pb2_grpc
-from kinemesh.video.v1 import video_service_pb2, video_service_pb2_grpc
+from kinemesh.video.v1 import (
+    video_service_pb2,
+    video_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
+)
 from services.common.catalogue import Catalogue, load_catalogue
 from services.common.jetstream import JetStream, open_jetstream
 from services.common.lifecycle import Runtime, every
@@ -29,6 +34,8 @@ from services.orchestrator.purger import Places, Purger
 from services.orchestrator.reaper import Reaper
 from services.orchestrator.servicer_jobs import JobServicer, JobUseCases
 from services.orchestrator.servicer_videos import VideoServicer, VideoUseCases
+from services.orchestrator.servicer_webhooks import WebhookServicer
+from services.orchestrator.store.webhooks import Limits as SendLimits
 from services.orchestrator.sweeper import AcceptSweeper, Sweeper
 from services.orchestrator.usecases.accept import AcceptPorts, AcceptVideo, Limits
 from services.orchestrator.usecases.cancel import CancelVideo
@@ -41,7 +48,10 @@ from services.orchestrator.usecases.progress import ProgressKeeper
 from services.orchestrator.usecases.quote import QuoteVideo
 from services.orchestrator.usecases.reading import Videos
 from services.orchestrator.usecases.watch import WatchVideo
+from services.orchestrator.usecases.webhooks import Webhooks
 from services.orchestrator.webhooks.addresses import UrlGuard
+from services.orchestrator.webhooks.keyring import Keyring
+from services.orchestrator.webhooks.post import Poster
 from services.orchestrator.webhooks.secrets import WebhookSecrets
 from services.orchestrator.webhooks.sender import SendPolicy, WebhookSender
 
@@ -77,7 +87,8 @@ class _Composition:
         self._policy = AttemptPolicy(settings.max_attempts, settings.max_attempts_total)
         self._links = Links(store.presign_get, settings.public_url, settings.media_url_expires_s)
         self._guard = UrlGuard(allow_private=settings.webhook_allow_private)
-        self._secrets = WebhookSecrets(settings.webhook_master_secret.get_secret_value())
+        self._secrets = _webhook_secrets(settings)
+        self._keyring = Keyring(pool, self._secrets)
         self._hub = Hub()
 
     async def build(self) -> None:
@@ -94,6 +105,11 @@ class _Composition:
                 VideoServicer(self._video_use_cases(safety, billing)),
             ),
             RpcService(
+                webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"],
+                webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server,
+                WebhookServicer(Webhooks(self._pool, self._keyring)),
+            ),
+            RpcService(
                 job_service_pb2.DESCRIPTOR.services_by_name["JobService"],
                 job_service_pb2_grpc.add_JobServiceServicer_to_server,
                 JobServicer(self._job_use_cases()),
@@ -107,7 +123,7 @@ class _Composition:
     def _run_background(self, billing: BillingClient) -> None:
         settings, runtime = self._settings, self._runtime
         runtime.background("outbox", self._relay.run)
-        runtime.background("webhooks", partial(self._webhook_sender().run, settings.webhook_poll_s))
+        runtime.background("webhooks", self._webhook_sender().run)
         runtime.background("fan-out", partial(self._hub.run, self._jetstream.client), stop=self._hub.stop)
         rounds = {
             "reaper": (settings.reap_interval_s, Reaper(self._engine, self._policy).run_once),
@@ -128,8 +144,17 @@ class _Composition:
             runtime.background(name, partial(every, interval_s, run_once, name=name))
 
     def _webhook_sender(self) -> WebhookSender:
-        policy = SendPolicy(self._settings.webhook_timeout_s, self._settings.webhook_retry_delays_s)
-        return WebhookSender(self._pool, self._guard, self._secrets, policy, self._links.of_output)
+        settings = self._settings
+        policy = SendPolicy(
+            poll_s=settings.webhook_poll_s,
+            hold_s=settings.webhook_timeout_s * 2 + 10,
+            retry_delays_s=settings.webhook_retry_delays_s,
+            limits=SendLimits(
+                settings.webhook_at_once, settings.webhook_endpoint_at_once, settings.webhook_endpoint_per_s
+            ),
+        )
+        poster = Poster(self._guard, settings.webhook_timeout_s)
+        return WebhookSender(self._pool, poster, self._keyring, policy, self._links.of_output)
 
     def _job_use_cases(self) -> JobUseCases:
         return JobUseCases(
@@ -164,3 +189,10 @@ class _Composition:
             describe=partial(describe_accepted, links=self._links),
             work_limit_s=lambda spec: catalogue.models[spec.model].tiers[spec.tier].deadline_s,
         )
+
+
+def _webhook_secrets(settings: Settings) -> WebhookSecrets:
+    previous = settings.webhook_previous_master_secret
+    return WebhookSecrets(
+        settings.webhook_master_secret.get_secret_value(), previous.get_secret_value() if previous else None
+    )

@@ -52,10 +52,18 @@ class Settings(PostgresSettings, NatsSettings, S3Settings, ServiceSettings):
 
     webhook_master_secret: Annotated[SecretStr, AfterValidator(require_master_secret)]
     """Base64 of at least 32 bytes: encrypts users' webhook secrets, and signs for users who gave none."""
+    webhook_previous_master_secret: Annotated[SecretStr, AfterValidator(require_master_secret)] | None = None
+    """The master secret before, while it is replaced: what it encrypted is read, what it signed is signed by both."""
     webhook_timeout_s: float = Field(default=15.0, gt=0)
     """Seconds a user's server has to answer a webhook."""
     webhook_poll_s: float = Field(default=1.0, gt=0)
     """Seconds between looks for webhooks that are due."""
+    webhook_at_once: int = Field(default=100, ge=1)
+    """Webhooks this process delivers at once."""
+    webhook_endpoint_at_once: int = Field(default=4, ge=1)
+    """Webhooks delivered at once to one endpoint (scheme, host and port), over all replicas."""
+    webhook_endpoint_per_s: int = Field(default=10, ge=1)
+    """Webhooks begun within a second to one endpoint, over all replicas."""
     webhook_retry_delays_s: tuple[float, ...] = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
     """Seconds between the attempts to deliver a webhook; after the last it is given up."""
     webhook_allow_private: bool = False

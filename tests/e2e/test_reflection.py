@@ -14,7 +14,11 @@ from tests.support.mesh import RunningMesh
 OWN_SERVICES = {
     "billing": {"kinemesh.billing.v1.BillingService", "kinemesh.billing.v1.AccountService"},
     "safety": {"kinemesh.safety.v1.SafetyService"},
-    "orchestrator": {"kinemesh.video.v1.VideoService", "kinemesh.orchestrator.v1.JobService"},
+    "orchestrator": {
+        "kinemesh.video.v1.VideoService",
+        "kinemesh.video.v1.WebhookService",
+        "kinemesh.orchestrator.v1.JobService",
+    },
     "encoder": {"kinemesh.encoder.v1.EncoderService"},
     "scheduler": {"kinemesh.scheduler.v1.SchedulerService", "kinemesh.scheduler.v1.WorkerService"},
     "transcoder": {"kinemesh.transcoder.v1.TranscoderService"},

@@ -7,6 +7,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from uuid import UUID
 
 from services.common.errors import InvalidArgument, NotFound
@@ -96,7 +97,17 @@ def video_not_found() -> NotFound:
     return NotFound("VIDEO_NOT_FOUND", "no such video")
 
 
-def page_token(last: Job) -> str:
+class _Listed(Protocol):
+    """What lists are ordered by."""
+
+    @property
+    def created_at(self) -> datetime: ...
+
+    @property
+    def request_id(self) -> UUID: ...
+
+
+def page_token(last: _Listed) -> str:
     """Where the next page begins."""
     since = (last.created_at - _EPOCH) // timedelta(microseconds=1)
     return base64.urlsafe_b64encode(f"{since}.{last.request_id}".encode()).decode()

@@ -11,7 +11,13 @@ from google.api.httpbody_pb2 import HttpBody
 
 from kinemesh.billing.v1 import billing_service_pb2, billing_service_pb2_grpc
 from kinemesh.scheduler.v1 import scheduler_service_pb2, scheduler_service_pb2_grpc, worker_pb2
-from kinemesh.video.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
+from kinemesh.video.v1 import (
+    video_pb2,
+    video_service_pb2,
+    video_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
+)
 from services.common import errors
 from services.common.rpc.server import RpcServer, RpcService
 
@@ -132,8 +138,26 @@ class Accounts(billing_service_pb2_grpc.AccountServiceServicer):
         return billing_service_pb2.GetAccountResponse(user_id=str(user), available_credits=1.5)
 
 
+class Webhooks(webhook_service_pb2_grpc.WebhookServiceServicer):
+    """One webhook, and a secret that says how it was asked for."""
+
+    async def GetVideoWebhook(self, request: Any, context: Any) -> webhook_service_pb2.GetVideoWebhookResponse:
+        attempt = webhook_service_pb2.WebhookAttempt(attempt=1, result="500")
+        return webhook_service_pb2.GetVideoWebhookResponse(webhook=_webhook(request.request_id), attempts=[attempt])
+
+    async def ReplayVideoWebhook(self, request: Any, context: Any) -> webhook_service_pb2.ReplayVideoWebhookResponse:
+        return webhook_service_pb2.ReplayVideoWebhookResponse(webhook=_webhook(request.request_id))
+
+    async def RotateWebhookSecret(self, request: Any, context: Any) -> webhook_service_pb2.RotateWebhookSecretResponse:
+        return webhook_service_pb2.RotateWebhookSecretResponse(webhook_secret=f"after {request.overlap_seconds} s")
+
+
+def _webhook(request_id: str) -> webhook_service_pb2.Webhook:
+    return webhook_service_pb2.Webhook(request_id=request_id, state="PENDING")
+
+
 def public_server(videos: Videos) -> RpcServer:
-    """All three services on one server."""
+    """All public services on one server."""
 
     def service(module: Any, name: str, add: Any, servicer: object) -> RpcService:
         return RpcService(module.DESCRIPTOR.services_by_name[name], add, servicer)
@@ -142,6 +166,12 @@ def public_server(videos: Videos) -> RpcServer:
         [
             service(
                 video_service_pb2, "VideoService", video_service_pb2_grpc.add_VideoServiceServicer_to_server, videos
+            ),
+            service(
+                webhook_service_pb2,
+                "WebhookService",
+                webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server,
+                Webhooks(),  # type: ignore[abstract]
             ),
             service(
                 scheduler_service_pb2,

@@ -98,6 +98,18 @@ async def test_unknown_paths_reach_no_service(gateway: Gateway, http: httpx.Asyn
     assert {"error", "code", "request_id"} <= set(response.json())
 
 
+async def test_webhooks_are_shown_and_replayed_and_their_secret_rotated(
+    gateway: Gateway, http: httpx.AsyncClient
+) -> None:
+    headers = gateway.headers()
+    shown = await http.get(f"/v1/videos/{KNOWN_ID}/webhook", headers=headers)
+    assert shown.json()["attempts"][0]["result"] == "500"
+    replayed = await http.post(f"/v1/videos/{KNOWN_ID}/webhook:replay", headers=headers)
+    assert replayed.json()["webhook"]["request_id"] == KNOWN_ID
+    rotated = await http.post("/v1/webhooks/secret:rotate", params={"overlap_seconds": 60}, headers=headers)
+    assert rotated.json()["webhook_secret"] == "after 60 s"
+
+
 async def test_a_body_over_the_limit_is_413(gateway: Gateway, http: httpx.AsyncClient) -> None:
     response = await http.post("/v1/videos", content=b" " * (MAX_BODY_BYTES + 1), headers=gateway.headers())
     assert response.status_code == 413

@@ -20,7 +20,7 @@ from deploy.local.servers.postgres import Postgres
 from kinemesh.billing.v1 import billing_service_pb2, billing_service_pb2_grpc
 from kinemesh.orchestrator.v1 import job_service_pb2_grpc
 from kinemesh.safety.v1 import safety_service_pb2, safety_service_pb2_grpc
-from kinemesh.video.v1 import video_service_pb2_grpc
+from kinemesh.video.v1 import video_service_pb2_grpc, webhook_service_pb2_grpc
 from services.common.jetstream import open_jetstream
 from services.common.lifecycle import Runtime
 from services.common.postgres import open_pool
@@ -124,6 +124,7 @@ async def driving(settings: Settings, fakes: tuple[FakeSafety, FakeBilling, str]
         await store.ensure_buckets(settings.s3_bucket_media)
         yield Driver(
             video_service_pb2_grpc.VideoServiceStub(channel),
+            webhook_service_pb2_grpc.WebhookServiceStub(channel),
             job_service_pb2_grpc.JobServiceStub(channel),
             await stack.enter_async_context(open_pool(settings, SERVICE)),
             await stack.enter_async_context(open_jetstream(settings, "test")),

@@ -23,6 +23,7 @@ from tests.integration.orchestrator.fakes import FakeBilling, FakeSafety
 if TYPE_CHECKING:
     from kinemesh.orchestrator.v1.job_service_pb2_grpc import JobServiceAsyncStub
     from kinemesh.video.v1.video_service_pb2_grpc import VideoServiceAsyncStub
+    from kinemesh.video.v1.webhook_service_pb2_grpc import WebhookServiceAsyncStub
 
 S = video_pb2
 MP4 = b"not really an mp4"
@@ -34,6 +35,7 @@ class Driver:
     """A running orchestrator and ways into it."""
 
     videos: VideoServiceAsyncStub
+    webhooks: WebhookServiceAsyncStub
     jobs: JobServiceAsyncStub
     database: asyncpg.Pool[asyncpg.Record]
     jetstream: JetStream
@@ -135,6 +137,13 @@ class Driver:
         """A finished job."""
         job = await self.uploading(user, **fields)
         return await self.advance(job, S.VIDEO_STATUS_COMPLETED, output=await self.output(job))
+
+    async def blocked(self, user: str, **fields: Any) -> str:
+        """A video that ended quickly; returns its id."""
+        request_id = await self.create(user, **fields)
+        job = await self.claim(pb.STAGE_ENCODING, request_id)
+        await self.jobs.BlockJob(pb.BlockJobRequest(request_id=request_id, epoch=job.epoch, reason="no", score=0.9))
+        return request_id
 
     async def expire_lease(self, job: pb.Job) -> None:
         """Lets a lease have ended."""
