@@ -115,7 +115,10 @@ class Mesh:
         gateway = self.home.gateway_url
         return {
             "billing": {"KINEMESH_INITIAL_CREDITS": INITIAL_CREDITS},
-            "edge": {"KINEMESH_HTTP_ADDRESS": self.home.address("edge")},
+            "edge": {
+                "KINEMESH_HTTP_ADDRESS": self.home.address("edge"),
+                "KINEMESH_S3_PUBLIC_ENDPOINT_URL": gateway,
+            },
             "orchestrator": {
                 "KINEMESH_PUBLIC_URL": gateway,
                 "KINEMESH_WEBHOOK_MASTER_SECRET": keys.secret("webhook-master"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from gateway.edge.progress_socket import ProgressSocket
+from gateway.edge.studio import Studio
 from kinemesh.video.v1.video_service_pb2_grpc import VideoServiceStub
 from services.common.rpc.client import open_channel
 
@@ -18,34 +18,26 @@ if TYPE_CHECKING:
     from gateway.edge.settings import EdgeSettings
     from services.common.lifecycle import Runtime
 
-_LANDING = Path(__file__).with_name("landing.html")
-_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
-
 
 async def build(settings: EdgeSettings, runtime: Runtime) -> None:
     """Connects to the orchestrator and serves HTTP until the runtime stops."""
     channel = await runtime.enter(open_channel(settings.orchestrator_address))
     socket = ProgressSocket(VideoServiceStub(channel), settings.websocket_heartbeat_s)
-    app = make_app(socket)
+    app = make_app(socket, Studio(settings.s3_public_endpoint_url))
     runtime.ports["http"] = await runtime.enter(_serving(app, settings.http_address))
 
 
-def make_app(socket: ProgressSocket) -> web.Application:
+def make_app(socket: ProgressSocket, studio: Studio) -> web.Application:
     """The routes of the edge app."""
     app = web.Application()
     app.router.add_get("/v1/videos/{request_id}/progress", socket.handle)
     app.router.add_get("/healthz", _healthz)
-    app.router.add_get("/", _landing)
+    studio.add_routes(app)
     return app
 
 
 async def _healthz(_: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
-
-
-async def _landing(_: web.Request) -> web.Response:
-    headers = {"Content-Security-Policy": _PAGE_POLICY}
-    return web.Response(text=_LANDING.read_text(encoding="utf-8"), content_type="text/html", headers=headers)
 
 
 @asynccontextmanager

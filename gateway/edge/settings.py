@@ -16,3 +16,5 @@ class EdgeSettings(ServiceSettings):
     """host:port of the orchestrator."""
     websocket_heartbeat_s: float = Field(default=15.0, gt=0)
     """A WebSocket whose client does not answer a ping within this time is closed, seconds."""
+    s3_public_endpoint_url: str | None = None
+    """Base of the media's addresses, as the other services make them; the studio may load from there too."""

@@ -63,6 +63,14 @@ class Videos(video_service_pb2_grpc.VideoServiceServicer):
         await context.send_initial_metadata((("x-http-code", "202"),))
         return video_service_pb2.CreateVideoResponse(request_id=KNOWN_ID, status="PENDING")
 
+    async def QuoteVideo(self, request: Any, context: Any) -> video_service_pb2.QuoteVideoResponse:
+        self._remember(context)
+        return video_service_pb2.QuoteVideoResponse(cost_credits="2.0")
+
+    async def ListModels(self, request: Any, context: Any) -> video_service_pb2.ListModelsResponse:
+        self._remember(context)
+        return video_service_pb2.ListModelsResponse(models=[video_service_pb2.DeployedModel(name="REFERENCE")])
+
     async def GetVideo(self, request: Any, context: Any) -> video_service_pb2.GetVideoResponse:
         self._remember(context)
         if request.request_id != KNOWN_ID:

@@ -142,7 +142,15 @@ async def test_cors_admits_only_listed_origins(http: httpx.AsyncClient) -> None:
     assert "access-control-allow-origin" not in evil.headers
 
 
-async def test_the_landing_page_needs_no_token(http: httpx.AsyncClient) -> None:
-    response = await http.get("/")
-    assert response.status_code == 200
-    assert "Kinemesh" in response.text
+async def test_the_studio_needs_no_token_and_may_do_no_more_than_it_must(http: httpx.AsyncClient) -> None:
+    page = await http.get("/")
+    assert page.status_code == 200
+    assert "Kinemesh Studio" in page.text
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    script = await http.get("/studio.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    again = await http.get("/studio.js", headers={"if-none-match": script.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")

@@ -1,0 +1,81 @@
+// What went wrong, as the page tells it: by the machine reason that every error of a Kinemesh service carries.
+import { Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+
+export interface Problem {
+  /** An ErrorReason without its prefix, or UNREACHABLE. */
+  readonly code: string;
+  readonly title: string;
+  readonly detail: string;
+  /** What is wrong with each field of the request, by its name in the contract. */
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+const UNREACHABLE: Problem = {
+  code: "UNREACHABLE",
+  title: "The mesh cannot be reached",
+  detail: "Nothing was lost. The studio keeps trying.",
+  fields: {},
+};
+
+const TITLES: Readonly<Record<string, string>> = {
+  CONTENT_BLOCKED: "This prompt goes against the content policy",
+  INSUFFICIENT_CREDITS: "Not enough credits",
+  IDEMPOTENCY_KEY_IN_USE: "The request is still being accepted",
+  MODEL_NOT_DEPLOYED: "That model is not deployed here",
+  RATE_LIMITED: "Too many requests for now",
+  RESOURCE_NOT_FOUND: "Not found",
+  UNAUTHENTICATED: "The token is not valid",
+  VIDEO_ALREADY_FINISHED: "The video has already ended",
+  VIDEO_NOT_FOUND: "There is no such video",
+};
+
+/** Whether a call failed before any service could judge it. */
+export function isUnreachable(error: ConnectError): boolean {
+  const answered = error.findDetails(ErrorInfoSchema).length > 0;
+  // What the browser's fetch throws has no code of its own.
+  return !answered && [Code.Unavailable, Code.Unknown, Code.Internal, Code.DeadlineExceeded].includes(error.code);
+}
+
+export function problemOf(reason: unknown): Problem {
+  const error = ConnectError.from(reason);
+  if (isUnreachable(error)) return UNREACHABLE;
+  const fields = fieldsOf(error);
+  const code = error.findDetails(ErrorInfoSchema)[0]?.reason ?? fallbackCode(error.code);
+  const title = TITLES[code] ?? (Object.keys(fields).length > 0 ? "Some options are not possible" : "That did not work");
+  return { code, title, detail: detailOf(code, error), fields };
+}
+
+function fieldsOf(error: ConnectError): Record<string, string> {
+  const violations = error.findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations);
+  return Object.fromEntries(violations.map(({ field, description }) => [field, description]));
+}
+
+function fallbackCode(code: Code): string {
+  const reasons: Partial<Record<Code, string>> = {
+    [Code.Unauthenticated]: "UNAUTHENTICATED",
+    [Code.PermissionDenied]: "UNAUTHENTICATED",
+    [Code.ResourceExhausted]: "RATE_LIMITED",
+  };
+  return reasons[code] ?? "INTERNAL";
+}
+
+function detailOf(code: string, error: ConnectError): string {
+  const facts = error.findDetails(ErrorInfoSchema)[0]?.metadata ?? {};
+  if (code === "INSUFFICIENT_CREDITS" && facts.required && facts.available) {
+    return `This video costs ${facts.required} credits; ${facts.available} are free.`;
+  }
+  if (code === "RATE_LIMITED") return `${sentence(error.rawMessage)} ${waitOf(error)}`.trim();
+  if (code === "UNAUTHENTICATED") return "It may have expired. Paste a fresh one to go on; nothing was lost.";
+  return sentence(error.rawMessage);
+}
+
+function waitOf(error: ConnectError): string {
+  const told = error.findDetails(RetryInfoSchema)[0]?.retryDelay?.seconds ?? error.metadata.get("retry-after");
+  return told ? `Try again in ${told} s.` : "";
+}
+
+function sentence(text: string): string {
+  if (text === "") return "";
+  return `${text[0]!.toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+}

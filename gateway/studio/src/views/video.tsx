@@ -1,0 +1,112 @@
+import { useEffect, useMemo, useState } from "preact/hooks";
+import type { GetVideoResponse } from "../../gen/kinemesh/video/v1/video_service_pb.ts";
+import { videos } from "../api/client.ts";
+import { type Problem, problemOf } from "../api/problem.ts";
+import { credits, moment } from "../format.ts";
+import { StatusChip } from "../parts/chip.tsx";
+import { Again, Back, Cross, Download } from "../parts/icons.tsx";
+import { ProblemNotice } from "../parts/notice.tsx";
+import { refreshAll } from "../state/mesh.ts";
+import { amend } from "../state/order.ts";
+import { hasEnded } from "../state/phases.ts";
+import { Remote, useRefreshed } from "../state/remote.ts";
+import { HOME } from "../state/route.ts";
+import { useLive } from "../state/watch.ts";
+import { Facts } from "./facts.tsx";
+import { Journey } from "./journey.tsx";
+import { Provenance } from "./provenance.tsx";
+
+const REFRESH_MS = 20 * 60_000;
+
+/** One video: its way through the mesh, and then what came of it. */
+export function Video({ id }: { readonly id: string }) {
+  const remote = useMemo(() => new Remote((signal) => videos.getVideo({ requestId: id }, { signal })), [id]);
+  const video = remote.value.value;
+  const underway = video !== null && !hasEnded(video.status);
+  const live = useLive(id, underway);
+  useRefreshed(remote, REFRESH_MS, [live.ended]);
+  useEffect(() => { if (underway && live.ended) refreshAll(); }, [live.ended]);
+  const problem = remote.problem.value;
+  return (
+    <article class="video">
+      <a class="back" href={HOME}><Back />All videos</a>
+      {problem && problem.code !== "UNREACHABLE" && <ProblemNotice problem={problem} />}
+      {video === null && problem === null && <p class="quiet">Loading…</p>}
+      {video !== null && (
+        <>
+          {underway ? <Journey live={live} /> : <Outcome video={video} onExpired={() => void remote.refresh()} />}
+          <header>
+            <h1 tabIndex={-1}>{video.prompt}</h1>
+            <p class="line">
+              <StatusChip status={underway && live.connected ? live.status : video.status} />
+              {video.createdAt && <time>{moment(video.createdAt)}</time>}
+            </p>
+          </header>
+          <Actions video={video} onChange={() => void remote.refresh()} />
+          <Facts video={video} />
+          {video.output?.c2paManifestUrl && <Provenance key={video.requestId} url={video.output.c2paManifestUrl} />}
+        </>
+      )}
+    </article>
+  );
+}
+
+function Outcome({ video, onExpired }: { readonly video: GetVideoResponse; readonly onExpired: () => void }) {
+  const [retried, setRetried] = useState(false);
+  const retry = () => {
+    // A presigned address that has expired is asked for anew, once.
+    if (!retried) onExpired();
+    setRetried(true);
+  };
+  if (video.output) {
+    const { videoUrl, thumbnailUrl } = video.output;
+    return <video class="screen" src={videoUrl} poster={thumbnailUrl} title={video.prompt} controls loop playsInline onError={retry} />;
+  }
+  return (
+    <div class="screen none">
+      <strong>{endOf(video)}</strong>
+      {reasonOf(video) && <p>{reasonOf(video)}</p>}
+      {video.refundedCredits !== undefined && <p>{credits(video.refundedCredits)} credits were given back.</p>}
+    </div>
+  );
+}
+
+function endOf(video: GetVideoResponse): string {
+  if (video.status === "CANCELLED") return "Cancelled";
+  return video.status === "BLOCKED" ? "Blocked by the content policy" : "The video could not be made";
+}
+
+function reasonOf(video: GetVideoResponse): string {
+  const reason = video.blockedReason ?? video.error?.message ?? "";
+  return reason && `${reason.charAt(0).toUpperCase()}${reason.slice(1)}${reason.endsWith(".") ? "" : "."}`;
+}
+
+function Actions({ video, onChange }: { readonly video: GetVideoResponse; readonly onChange: () => void }) {
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const [busy, setBusy] = useState(false);
+  const cancel = async () => {
+    setBusy(true);
+    try {
+      await videos.cancelVideo({ requestId: video.requestId });
+      setProblem(null);
+    } catch (reason) {
+      setProblem(problemOf(reason));
+    }
+    setBusy(false);
+    onChange();
+    refreshAll();
+  };
+  const again = () => amend({ prompt: video.prompt, tier: video.tier, seed: String(video.seed) });
+  return (
+    <>
+      <p class="actions">
+        {!hasEnded(video.status) && (
+          <button type="button" disabled={busy} onClick={() => void cancel()}><Cross />{busy ? "Cancelling…" : "Cancel"}</button>
+        )}
+        {video.output && <a class="button" href={video.output.videoUrl} download={`${video.requestId}.mp4`}><Download />Download</a>}
+        <button type="button" onClick={again}><Again />Use prompt and seed</button>
+      </p>
+      {problem && <ProblemNotice problem={problem} />}
+    </>
+  );
+}
