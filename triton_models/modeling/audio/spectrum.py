@@ -66,14 +66,26 @@ def analyse(stereo_B2N: Tensor) -> SoundPicture:
 
 def synthesise(picture: SoundPicture, samples: int, seed: int, iterations: int = 24) -> Tensor:
     """Stereo waveform [B, 2, samples] float32 with the given picture; the same seed gives the same bits."""
-    mel_power = torch.clamp(picture.log_mel_BMF.exp() - _FLOOR, min=0) ** 2
-    magnitude_BKF = torch.sqrt(torch.clamp(_mel_inverse() @ mel_power, min=0))
+    magnitude_BKF = _magnitude(picture.log_mel_BMF)
     grain_BKF = _white_noise(magnitude_BKF.shape, seed)
     grainy_BKF = magnitude_BKF * grain_BKF.abs() ** (_mel_inverse() @ noisiness(picture.log_mel_BMF))
     carrier = griffin_lim(_held(grainy_BKF), _held(grain_BKF).angle(), iterations)
     left, right = _place(carrier, carrier * _twist(), picture)
     stereo = torch.stack([_istft(left), _istft(right)], dim=1)[..., :samples]
     return stereo.clamp(-1, 1)
+
+
+def synthesise_mono(log_mel_BMF: Tensor, seed: int, iterations: int) -> Tensor:
+    """Waveform [B, F hops] float32 of a spectrogram that brings its own grain, as speech does."""
+    magnitude_BKF = _held(_magnitude(log_mel_BMF))
+    phase_BKF = 2 * torch.pi * torch.rand(magnitude_BKF.shape, generator=torch.Generator().manual_seed(seed))
+    return _istft(griffin_lim(magnitude_BKF, phase_BKF, iterations)).clamp(-1, 1)
+
+
+def _magnitude(log_mel_BMF: Tensor) -> Tensor:
+    """[B, K, F] of each bin, from the bands around it."""
+    mel_power = torch.clamp(log_mel_BMF.exp() - _FLOOR, min=0) ** 2
+    return torch.sqrt(torch.clamp(_mel_inverse() @ mel_power, min=0))
 
 
 def noisiness(log_mel_BMF: Tensor) -> Tensor:

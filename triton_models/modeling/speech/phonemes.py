@@ -32,10 +32,14 @@ VISEMES: dict[str, tuple[str, float, float]] = {
 """Symbol to viseme, aperture (0 closed, 1 as open as it gets) and width (0 rounded, 1 spread)."""
 
 PHONEMES: tuple[str, ...] = tuple(sorted(VISEMES))
-"""Every symbol; its place is its number in the networks."""
+"""Every symbol."""
 
 BILABIALS = frozenset({"B", "M", "P"})
 VOWELS = frozenset(symbol for symbol in PHONEMES if symbol[0] in "AEIOU")
+SOUNDS: tuple[str, ...] = tuple(
+    sound for symbol in PHONEMES for sound in ((f"{symbol}0", f"{symbol}1") if symbol in VOWELS else (symbol,))
+)
+"""The symbols, vowels twice: without (0) and with (1) stress. The place is the sound's number in the networks."""
 
 _OPENING_S = 0.08
 """Seconds in which the resting mouth takes its first shape, and after the last takes rest again."""
@@ -49,6 +53,13 @@ class Phoneme:
     """One of PHONEMES."""
     start_s: float
     end_s: float
+    stressed: bool = False
+    """Whether it is the vowel that carries its word."""
+
+    @property
+    def sound(self) -> str:
+        """The one of SOUNDS that it is."""
+        return f"{self.symbol}{int(self.stressed)}" if self.symbol in VOWELS else self.symbol
 
 
 def mouth(phonemes: Sequence[Phoneme], times_s: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

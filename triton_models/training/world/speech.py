@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
@@ -17,9 +18,21 @@ import espeakng_loader
 import numpy as np
 from numpy.typing import NDArray
 
-from triton_models.modeling.speech.phonemes import SILENCE, Phoneme, mouth
+from triton_models.modeling.speech.phonemes import SILENCE, VOWELS, Phoneme, mouth
 
-__all__ = ["SAMPLE_RATE", "VOICES", "WORDS", "Phoneme", "Utterance", "Voice", "mouth", "speak", "utterance"]
+__all__ = [
+    "SAMPLE_RATE",
+    "VOICES",
+    "WORDS",
+    "Phoneme",
+    "Utterance",
+    "Voice",
+    "mouth",
+    "speak",
+    "stresses",
+    "symbols",
+    "utterance",
+]
 
 SAMPLE_RATE = 24_000
 
@@ -42,6 +55,8 @@ _SYMBOLS = {
 }  # fmt: skip
 """eSpeak's mnemonics of American English to our symbols."""
 
+_MARKS = "',%=|"
+"""Of stress and linking, around a mnemonic."""
 _PALATAL = ";"
 """Marks the sound before it; it has no time of its own."""
 
@@ -83,26 +98,46 @@ def utterance(word: str, voice: int) -> Utterance:
 def speak(text: str, voice: Voice) -> Utterance:
     """As `utterance`, in any voice, not kept."""
     with closing(_Espeak()) as espeak:
-        espeak.say(text, voice)
+        espeak.choose(voice)
+        espeak.say(text)
     resampled = _resampled(np.concatenate([np.zeros(0), *espeak.samples]), espeak.sample_rate)
     spoken = _phonemes(espeak.events)
     return Utterance((0.9 * resampled / max(np.abs(resampled).max(), 1e-9)).astype(np.float32), spoken)
 
 
+def stresses(words: Sequence[str]) -> list[list[bool]]:
+    """For each word, whether each of its vowels is stressed."""
+    with closing(_Espeak()) as espeak:
+        espeak.choose(VOICES[0])
+        mnemonics = [espeak.mnemonics(word) for word in words]
+    heard = [[symbols(mnemonic) for mnemonic in of_word if mnemonic.strip(_MARKS) in _SYMBOLS] for of_word in mnemonics]
+    return [[stressed for parts, stressed in of_word for part in parts if part in VOWELS] for of_word in heard]
+
+
 def _phonemes(events: list[tuple[str, float]]) -> tuple[Phoneme, ...]:
     """Mnemonics and the second each begins at, to sounds; a mnemonic of two sounds is shared evenly."""
     sounds: list[Phoneme] = []
-    timed = [(mnemonic.strip("',%=|"), at) for mnemonic, at in events]
-    timed = [(mnemonic, at) for mnemonic, at in timed if mnemonic != _PALATAL]
+    timed = [(mnemonic, at) for mnemonic, at in events if mnemonic != _PALATAL]
     for (mnemonic, start), (_, end) in pairwise(timed):
-        if mnemonic not in _SYMBOLS:
-            raise ValueError(f"eSpeak's {mnemonic!r} is no sound of American English")
-        parts = _SYMBOLS[mnemonic].split()
+        parts, stressed = symbols(mnemonic)
         edges = np.linspace(start, end, len(parts) + 1).tolist()
-        sounds += [Phoneme(*each) for each in zip(parts, edges, edges[1:], strict=False)]
+        for part, (begins, ends) in zip(parts, pairwise(edges), strict=True):
+            sounds.append(Phoneme(part, begins, ends, stressed and part in VOWELS))
     while sounds and sounds[-1].symbol == SILENCE:
         sounds.pop()
     return tuple(sounds)
+
+
+def symbols(mnemonic: str) -> tuple[list[str], bool]:
+    """Our symbols for one of eSpeak's sounds, and whether it is stressed.
+
+    Raises:
+        ValueError: American English has no such sound.
+    """
+    bare = mnemonic.strip(_MARKS)
+    if bare not in _SYMBOLS:
+        raise ValueError(f"eSpeak's {mnemonic!r} is no sound of American English")
+    return _SYMBOLS[bare].split(), mnemonic.startswith("'")
 
 
 def _resampled(samples: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
@@ -155,15 +190,25 @@ class _Espeak:
         self._callback = _Callback(self._receive)
         self._library.espeak_SetSynthCallback(self._callback)
 
-    def say(self, text: str, voice: Voice) -> None:
-        """Fills `samples`, and `events` with the mnemonic of each sound and the second it begins at, the end last."""
-        ctypes.CDLL(None).srand(1)
-        self._library.espeak_ng_SetRandSeed(1)
+    def choose(self, voice: Voice) -> None:
+        """The voice of everything said from now on."""
         self._library.espeak_SetVoiceByName(voice.name.encode())
         self._library.espeak_SetParameter(self._PITCH, voice.pitch, 0)
         self._library.espeak_SetParameter(self._RATE, voice.words_per_minute, 0)
+
+    def say(self, text: str) -> None:
+        """Fills `samples`, and `events` with the mnemonic of each sound and the second it begins at, the end last."""
+        ctypes.CDLL(None).srand(1)
+        self._library.espeak_ng_SetRandSeed(1)
         content = text.encode() + b"\0"
         self._library.espeak_Synth(content, len(content), 0, 0, 0, self._UTF8, None, None)
+
+    def mnemonics(self, text: str) -> list[str]:
+        """The sounds of a text, without saying it."""
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        content = ctypes.c_char_p(text.encode())
+        said: bytes = self._library.espeak_TextToPhonemes(ctypes.byref(content), self._UTF8, ord("_") << 8)
+        return said.decode().strip().split("_")
 
     def close(self) -> None:
         """Unloads the library, and with it what it remembers."""
