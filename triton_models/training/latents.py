@@ -25,9 +25,6 @@ from .world.grammar import sample_scene
 from .world.render import render
 from .world.scene import Scene
 
-_FROM_START = {"fall", "grow"}
-"""Motions that do not go on for ever are shown from their start."""
-
 
 @dataclass(frozen=True)
 class Bucket:
@@ -58,9 +55,8 @@ BUCKETS = (
 def render_clip(scene: Scene, frames: int, config: ReferenceConfig, aspect: str) -> NDArray[np.uint8]:
     """Returns the clip, padded to the grid, from a start that depends on the scene: [frames, H, W, 3]."""
     width, height = config.sizes[aspect]
-    ends = scene.actor is not None and scene.actor.motion in _FROM_START
     rng = np.random.default_rng((scene.seed, 5))
-    spare_s = 0.0 if ends or frames > 40 or rng.random() < 0.3 else 3.2
+    spare_s = 0.0 if scene.begins or frames > 40 or rng.random() < 0.3 else 3.2
     clip = render(scene, frames, config.fps, width, height, start_s=spare_s * rng.random())
     padded = VideoShape(frames, height, width).padded()
     return np.pad(clip, ((0, 0), (0, padded.height - height), (0, padded.width - width), (0, 0)), "edge")

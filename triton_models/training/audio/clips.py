@@ -105,14 +105,15 @@ def true_tracks(heard: SceneEvents) -> SoundTracks:
 
 
 def _with_free_timing(scene: Scene, rng: np.random.Generator) -> Scene:
-    if scene.actor is None:
+    if len(scene.actors) != 1:
         return scene
-    actor = scene.actor
+    actor = scene.actors[0]
     if rng.random() < _BOUNCE_SHARE:
         actor = sample_actor(rng, actor.shape, actor.colour, actor.size, "bounce")
     fastest, slowest = (0.55, 1.4) if actor.motion == "bounce" else (0.5, 1.2)
     pace = rng.uniform(fastest, slowest)
-    return replace(scene, actor=replace(actor, period_s=actor.period_s * pace, phase=float(rng.random())))
+    timed = replace(actor, period_s=actor.period_s * pace, phase=float(rng.random()))
+    return replace(scene, actors=(timed,))
 
 
 def _free_ambience(rng: np.random.Generator) -> tuple[str, ...]:

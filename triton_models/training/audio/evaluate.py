@@ -78,7 +78,7 @@ def bouncing_scene(seed: int) -> tuple[Scene, list[float]]:
     rng = np.random.default_rng((seed, 5))
     actor = sample_actor(rng, "ball", "red", str(rng.choice(("small", "medium", "big"))), "bounce")
     actor = replace(actor, period_s=float(rng.uniform(0.8, 1.4)), phase=float(rng.random()))
-    scene = Scene("grass", actor, seed)
+    scene = Scene("grass", (actor,), seed)
     heard = events(scene, CLIP_S, Frame.from_pixels(*_SIZE))
     return scene, [hit.time_s for hit in heard.impacts if 0.1 < hit.time_s < CLIP_S - 0.2]
 

@@ -1,4 +1,4 @@
-"""Where the actor of a scene is at each instant, and the events that follow from it."""
+"""Where the objects of a scene are at each instant, and the events that follow from it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .scene import EVENT_RATE_HZ, Actor, Impact, Scene, SceneEvents
+from .scene import EVENT_RATE_HZ, SPEAKERS, Actor, Impact, Scene, SceneEvents, Speech
 
 Track1D = NDArray[np.float64]
 
-RADIUS = {"small": 0.12, "medium": 0.165, "big": 0.21}
+RADIUS = {"small": 0.13, "medium": 0.19, "big": 0.25}
+"""Of objects, in shorter sides: big enough for corners to be seen in pictures of 64 rows."""
 HORIZON = 0.58
 """Height of the horizon as a share of the frame's height."""
 GROUND = 0.86
 """Height at which objects touch the ground."""
+SPEECH_START_S = 0.6
+"""When a face begins to say its word."""
+
+CENTRE = (0.5, 0.5)
+"""Home of an object that is alone."""
 
 _FALL_S = 1.3
 _RESTITUTION = 0.45
@@ -30,9 +36,11 @@ _PLACE_AMBIENCE = {
     "snow": ("wind",),
     "lake": ("waves", "birds"),
     "ocean": ("waves", "wind"),
-    "rain": ("rain",),
-    "stars": ("night",),
-    "snowfall": ("wind",),
+    "desert": ("wind",),
+    "forest": ("birds", "wind"),
+    "meadow": ("birds",),
+    "mountains": ("wind",),
+    "city": ("city",),
 }
 
 
@@ -52,7 +60,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """Position of the actor at each of n instants, in shorter sides; angle in radians."""
+    """Position of an object at each of n instants, in shorter sides; angle in radians."""
 
     x: Track1D
     y: Track1D
@@ -64,10 +72,11 @@ class Track:
 
 def trajectory(actor: Actor, times: Track1D, frame: Frame) -> Track:
     """Returns where `actor` is at `times` seconds; every motion but fall and grow goes on for ever."""
-    radius = np.full_like(times, RADIUS[actor.size])
-    middle = np.full_like(times, 0.5)
-    wobble = 0.08 * actor.offset
-    x, y = (middle + wobble) * frame.width, middle * frame.height
+    size = RADIUS[actor.size]
+    radius = np.full_like(times, size)
+    home_x, home_y = actor.home[0] * frame.width, actor.home[1] * frame.height
+    wobble = 0.08 * actor.offset if actor.home == CENTRE else 0.02 * actor.offset
+    x, y = np.full_like(times, home_x + wobble * frame.width), np.full_like(times, home_y)
     angle = np.zeros_like(times)
     impacts: tuple[tuple[float, float], ...] = ()
     cycle = actor.phase + times / actor.period_s
@@ -75,13 +84,13 @@ def trajectory(actor: Actor, times: Track1D, frame: Frame) -> Track:
     floor = GROUND * frame.height - radius
     match actor.motion:
         case "bounce":
-            height = min(0.56, 0.8 * frame.height - 2 * RADIUS[actor.size])
+            height = min(0.56, 0.8 * frame.height - 2 * size)
             y = floor - height * 4 * wrapped * (1 - wrapped)
             impacts = _bounce_times(actor, times)
         case "left" | "right":
             share = wrapped if actor.motion == "right" else 1 - wrapped
             x = share * (frame.width + 2 * radius) - radius
-            y = (middle + wobble) * frame.height
+            y = np.full_like(times, home_y + wobble * frame.height)
         case "up" | "down":
             share = wrapped if actor.motion == "down" else 1 - wrapped
             y = share * (frame.height + 2 * radius) - radius
@@ -91,10 +100,10 @@ def trajectory(actor: Actor, times: Track1D, frame: Frame) -> Track:
         case "fall":
             y, impacts = _fall(times, radius, floor)
         case "orbit":
-            x = 0.5 * frame.width + 0.27 * np.cos(2 * np.pi * cycle)
-            y = 0.5 * frame.height + 0.27 * np.sin(2 * np.pi * cycle)
+            x = home_x + (0.47 - size) * np.cos(2 * np.pi * cycle)
+            y = home_y + (0.47 - size) * np.sin(2 * np.pi * cycle)
         case "grow":
-            radius = 0.08 + 0.24 * np.clip(times / _GROW_S, 0, 1)
+            radius = 0.1 + 0.25 * np.clip(times / _GROW_S, 0, 1)
         case _:
             y = floor
     return Track(x, y, radius, angle, impacts)
@@ -125,26 +134,62 @@ def _fall(times: Track1D, radius: Track1D, floor: Track1D) -> tuple[Track1D, tup
 def events(scene: Scene, duration_s: float, frame: Frame, start_s: float = 0.0) -> SceneEvents:
     """Returns what can be heard between `start_s` and `start_s + duration_s` of the scene."""
     times = start_s + np.arange(round(duration_s * EVENT_RATE_HZ)) / EVENT_RATE_HZ
-    ambience = _PLACE_AMBIENCE.get(scene.place, ())
-    if scene.actor is None:
+    tracks = [trajectory(actor, times, frame) for actor in scene.actors]
+    energy, pan = _motion(tracks, times, frame)
+    hits = [hit for track in tracks for hit in _impacts(track, times, frame, scene.place)]
+    return SceneEvents(
+        duration_s,
+        tuple(sorted(hits, key=lambda hit: hit.time_s)),
+        energy,
+        pan,
+        _motion_sound(scene.actors),
+        _ambience(scene),
+        _speech(scene, duration_s, start_s),
+    )
+
+
+def _motion(tracks: list[Track], times: Track1D, frame: Frame) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Energy and pan of the object that is faster at each instant."""
+    if not tracks or not len(times):
         still = np.zeros(len(times), np.float32)
-        return SceneEvents(duration_s, (), still, still, "none", ambience)
-    track = trajectory(scene.actor, times, frame)
-    speed = _speed(track) / _FASTEST
-    pan = np.clip(2 * track.x / frame.width - 1, -1, 1)
-    impacts = tuple(
+        return still, still
+    speeds = np.stack([_speed(track) for track in tracks])
+    places = np.stack([2 * track.x / frame.width - 1 for track in tracks])
+    pan = np.take_along_axis(places, speeds.argmax(0)[None], 0)[0]
+    return np.clip(speeds.max(0) / _FASTEST, 0, 1).astype(np.float32), np.clip(pan, -1, 1).astype(np.float32)
+
+
+def _impacts(track: Track, times: Track1D, frame: Frame, surface: str) -> list[Impact]:
+    start_s = float(times[0]) if len(times) else 0.0
+    return [
         Impact(
             time_s=at - start_s,
             strength=strength,
             radius=float(np.interp(at, times, track.radius)),
-            pan=float(np.interp(at, times, pan)),
-            surface=scene.place,
+            pan=float(np.clip(2 * np.interp(at, times, track.x) / frame.width - 1, -1, 1)),
+            surface=surface,
         )
         for at, strength in track.impacts
         if at >= start_s
-    )
-    energy = np.clip(speed, 0, 1).astype(np.float32)
-    return SceneEvents(duration_s, impacts, energy, pan.astype(np.float32), _motion_sound(scene.actor), ambience)
+    ]
+
+
+def _ambience(scene: Scene) -> tuple[str, ...]:
+    """Rain drowns what is soft, nobody sings in the snow, and at night crickets follow the birds."""
+    heard = _PLACE_AMBIENCE.get(scene.place, ())
+    if scene.weather == "rain":
+        return (*(name for name in heard if name in {"waves", "city"}), "rain")
+    if scene.weather == "snow":
+        return (*(name for name in heard if name in {"waves", "city"}), "wind")
+    if scene.time == "night" and scene.place not in {"ocean", "city"}:
+        return (*(name for name in heard if name not in {"birds", "wind"}), "night")
+    return heard
+
+
+def _speech(scene: Scene, duration_s: float, start_s: float) -> tuple[Speech, ...]:
+    if scene.face is None or start_s + duration_s <= SPEECH_START_S:
+        return ()
+    return (Speech(scene.face.word, SPEAKERS.index(scene.face.speaker), SPEECH_START_S - start_s),)
 
 
 def _speed(track: Track) -> Track1D:
@@ -155,7 +200,8 @@ def _speed(track: Track) -> Track1D:
     return speed
 
 
-def _motion_sound(actor: Actor) -> str:
-    if actor.motion == "roll":
+def _motion_sound(actors: tuple[Actor, ...]) -> str:
+    motions = {actor.motion for actor in actors}
+    if "roll" in motions:
         return "roll"
-    return "none" if actor.motion in {"still", "grow"} else "whoosh"
+    return "none" if motions <= {"still", "grow"} else "whoosh"

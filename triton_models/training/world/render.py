@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from . import backdrop
-from .backdrop import Picture
+from . import backdrop, landscape
+from .face import draw_face
 from .motion import GROUND, Frame, Track, trajectory
-from .scene import Actor, Scene
+from .scene import LANDSCAPES, Actor, Scene
+from .sky import Light
+from .view import Dice, Picture, View
 
 PALETTE: dict[str, tuple[float, float, float]] = {
     "red": (0.88, 0.10, 0.10),
@@ -21,19 +23,44 @@ PALETTE: dict[str, tuple[float, float, float]] = {
     "white": (0.97, 0.97, 0.97),
 }
 _SHADOW_DARKNESS = 0.45
+_PIXELS_AT_ONCE = 2_000_000
 
 
 def render(scene: Scene, frames: int, fps: float, width: int, height: int, start_s: float = 0.0) -> NDArray[np.uint8]:
-    """Returns the clip as uint8 [frames, height, width, 3], the same for the same arguments."""
-    times = start_s + np.arange(frames) / fps
-    clip = backdrop.paint(scene.place, scene.seed, times, width, height)
-    if scene.actor is not None:
-        clip = np.array(clip)
-        track = trajectory(scene.actor, times, Frame.from_pixels(width, height))
-        for index in range(frames):
+    """Returns the clip as uint8 [frames, height, width, 3], the same for the same arguments.
+
+    It is drawn a few frames at a time, so that beside the clip itself little memory is needed.
+    """
+    clip = np.empty((frames, height, width, 3), np.uint8)
+    at_once = max(1, _PIXELS_AT_ONCE // (width * height))
+    for first in range(0, frames, at_once):
+        times = start_s + np.arange(first, min(first + at_once, frames)) / fps
+        clip[first : first + at_once] = (np.clip(_draw(scene, times, width, height), 0, 1) * 255 + 0.5).astype(np.uint8)
+    return clip
+
+
+def _draw(scene: Scene, times: NDArray[np.float64], width: int, height: int) -> Picture:
+    """Returns float [T or 1, H, W, 3]."""
+    view, dice = View.through(scene.camera, times, width, height), Dice(scene.seed)
+    if scene.place in LANDSCAPES:
+        return landscape.paint(scene.place, view, Light(scene.time, scene.weather), dice)
+    picture = backdrop.paint(scene.place, view, dice)
+    if scene.actors:
+        picture = np.array(np.broadcast_to(picture, (len(times), height, width, 3)))
+        _draw_actors(picture, scene.actors, times)
+    if scene.face is not None:
+        picture = draw_face(picture, scene.face, times, view)
+    return backdrop.weather_before(picture, scene.weather, scene.place, view, dice)
+
+
+def _draw_actors(clip: Picture, actors: tuple[Actor, ...], times: NDArray[np.float64]) -> None:
+    frame = Frame.from_pixels(clip.shape[2], clip.shape[1])
+    tracks = [trajectory(actor, times, frame) for actor in actors]
+    for index in range(len(times)):
+        for track in tracks:
             _draw_shadow(clip[index], track, index)
-            _draw_actor(clip[index], scene.actor, track, index)
-    return (np.clip(clip, 0, 1) * 255 + 0.5).astype(np.uint8)
+        for actor, track in zip(actors, tracks, strict=True):
+            _draw_actor(clip[index], actor, track, index)
 
 
 def _window(picture: Picture, x: float, y: float, reach_x: float, reach_y: float) -> tuple[slice, slice] | None:
@@ -110,7 +137,7 @@ def _square(u: Picture, v: Picture) -> Picture:
 
 
 def _triangle(u: Picture, v: Picture) -> Picture:
-    return np.maximum(v - 0.75, 0.875 * np.abs(u) - 0.48 * v - 0.5)
+    return np.maximum(v - 0.88, 0.875 * np.abs(u) - 0.48 * v - 0.59)
 
 
 def _star(u: Picture, v: Picture) -> Picture:
@@ -140,7 +167,7 @@ def silhouette(shape: str, height: int, width: int) -> NDArray[np.bool_]:
 _EXTENT = {
     "ball": (-1.0, 1.0, -1.0, 1.0),
     "square": (-0.88, 0.88, -0.88, 0.88),
-    "triangle": (-0.98, 0.98, -1.04, 0.75),
+    "triangle": (-1.157, 1.157, -1.229, 0.88),
     "star": (-1.09, 1.09, -1.15, 0.93),
 }
 """Left, right, top and bottom of each shape, in its own radii."""

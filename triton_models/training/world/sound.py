@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from triton_models.modeling.audio.cues import AudioFlags
 
-from .scene import EVENT_RATE_HZ, SceneEvents
+from .scene import EVENT_RATE_HZ, SceneEvents, Speech
 from .sound_ambience import AMBIENCES
 from .sound_effects import impact, rumble, whoosh
 from .sound_music import music_bed
@@ -21,6 +21,7 @@ SAMPLE_RATE = 24_000
 """Samples per second of everything synthesised here."""
 
 _IMPACT_PEAK = 0.75
+_SPEECH_PEAK = 0.6
 _MOTION_LEVEL = 0.04
 _AMBIENCE_LEVEL = 0.035
 _MUSIC_LEVEL = 0.05
@@ -29,8 +30,10 @@ _MUSIC_LEVEL = 0.05
 def scene_sound(events: SceneEvents, flags: AudioFlags, seed: int, rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
     """Stereo [2, round(duration * rate)] in -1..1 with the sound of `events`.
 
-    Effects are always there; ambience and music follow the flags. The world has no speech yet, so `include_speech` adds
-    nothing.
+    Effects are always there; speech, ambience and music follow the flags. With `include_speech` every word of
+    `events.speech` is mixed in from its second on, by eSpeak (`speech.py`), which is loaded only then; a model that
+    makes everything but the voice is trained without that flag. Ambiences are those of `scene.AMBIENCES`: "night" is
+    crickets, "city" the hum of traffic.
     """
     samples = round(events.duration_s * rate)
     effects, ambience, music = (np.random.default_rng([seed, layer]) for layer in range(3))
@@ -38,6 +41,9 @@ def scene_sound(events: SceneEvents, flags: AudioFlags, seed: int, rate: int = S
     if flags.include_ambient:
         for name in events.ambience:
             mix += _AMBIENCE_LEVEL * AMBIENCES[name](ambience, samples, rate)
+    if flags.include_speech:
+        for said in events.speech:
+            _say(mix, said, rate)
     if flags.include_music:
         mix += _MUSIC_LEVEL * music_bed(music, samples, rate)
     waveform: NDArray[np.float32] = np.tanh(mix).astype(np.float32)
@@ -50,6 +56,20 @@ def _impacts(rng: np.random.Generator, events: SceneEvents, samples: int, rate: 
         knock = panned(impact(rng, rate, hit), 0.6 * hit.pan)
         add_at(mix, _IMPACT_PEAK * np.sqrt(2) * knock, round(hit.time_s * rate))
     return mix
+
+
+def _say(mix: Signal, said: Speech, rate: int) -> None:
+    """Mixes a word in, in the middle; what began before the clip is cut.
+
+    Raises:
+        ValueError: the voice speaks at another rate.
+    """
+    from . import speech
+
+    if rate != speech.SAMPLE_RATE:
+        raise ValueError(f"speech is made at {speech.SAMPLE_RATE} samples a second, not {rate}")
+    voice = speech.utterance(said.word, said.voice).samples.astype(np.float64)
+    add_at(mix, panned(_SPEECH_PEAK * np.sqrt(2) * voice, 0.0), round(said.start_s * rate))
 
 
 def _motion(rng: np.random.Generator, events: SceneEvents, samples: int, rate: int) -> Signal:

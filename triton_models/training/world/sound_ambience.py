@@ -80,7 +80,28 @@ def _whistle(rng: np.random.Generator, pitch_hz: float, rate: int) -> Signal:
     return whistle
 
 
+def city(rng: np.random.Generator, samples: int, rate: int) -> Signal:
+    """A deep hum of traffic, cars that pass from side to side, and now and then a horn of two notes."""
+    hum = np.stack([shaped_noise(rng, samples, rate, band(45, 160, order=3)) for _ in range(2)])
+    t = np.arange(samples) / rate
+    for _ in range(max(rng.poisson(0.35 * samples / rate), 1)):
+        near, length, side = rng.uniform(0, samples / rate), rng.uniform(0.6, 1.0), rng.choice((-1, 1))
+        tyres = shaped_noise(rng, samples, rate, band(250, 900)) * np.exp(-(((t - near) / length) ** 2))
+        hum += panned(1.1 * tyres, side * np.clip((t - near) / length, -1, 1))
+    for _ in range(max(rng.poisson(0.3 * samples / rate), 1)):
+        add_at(hum, panned(_horn(rng, rate), rng.uniform(-0.8, 0.8)), int(rng.integers(samples)))
+    return hum
+
+
+def _horn(rng: np.random.Generator, rate: int) -> Signal:
+    t = np.arange(int(rng.uniform(0.18, 0.4) * rate)) / rate
+    pitch_hz = rng.uniform(380, 440)
+    tone = sum(np.sin(2 * np.pi * pitch_hz * ratio * t) / ratio for ratio in (1.0, 1.26, 2.0, 2.52))
+    horn: Signal = 0.8 * np.asarray(tone) * np.minimum(1, np.minimum(t, t[-1] - t) / 0.02)
+    return horn
+
+
 AMBIENCES: Mapping[str, Callable[[np.random.Generator, int, int], Signal]] = MappingProxyType(
-    {"birds": birds, "wind": wind, "waves": waves, "night": night, "rain": rain}
+    {"birds": birds, "wind": wind, "waves": waves, "night": night, "rain": rain, "city": city}
 )
 """Every name of `scene.AMBIENCES`: (generator, samples, rate) to stereo [2, N]."""
