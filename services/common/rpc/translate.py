@@ -17,6 +17,7 @@ _TRANSIENT_STORAGE = (
     asyncpg.InsufficientResourcesError,
     asyncpg.PostgresConnectionError,
     asyncpg.PostgresSystemError,
+    asyncpg.InternalClientError,
 )
 
 
@@ -38,7 +39,8 @@ def to_service_error(exc: BaseException) -> ServiceError:
 def is_transient_storage(exc: BaseException) -> bool:
     """Whether PostgreSQL failed in a way that passes: a repeated call may succeed.
 
-    asyncpg raises InterfaceError both for closed connections, which pass, and for wrong arguments, which do not.
+    asyncpg raises InterfaceError both for closed connections, which pass, and for wrong arguments, which do not; and
+    InternalClientError for a connection whose server died between two messages.
     """
     if isinstance(exc, asyncpg.InterfaceError):
         return "clos" in str(exc)

@@ -113,6 +113,7 @@ def test_damaged_details_count_as_foreign() -> None:
         (asyncpg.ConnectionDoesNotExistError(), grpc.StatusCode.UNAVAILABLE, "TRANSIENT_STORAGE"),
         (asyncpg.InterfaceError("connection is closed"), grpc.StatusCode.UNAVAILABLE, "TRANSIENT_STORAGE"),
         (asyncpg.InterfaceError("the server expects 2 arguments"), grpc.StatusCode.INTERNAL, "INTERNAL"),
+        (asyncpg.InternalClientError("cannot switch to state 15"), grpc.StatusCode.UNAVAILABLE, "TRANSIENT_STORAGE"),
         (asyncpg.UniqueViolationError("secret row"), grpc.StatusCode.INTERNAL, "INTERNAL"),
         (ConnectionRefusedError(), grpc.StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"),
         (TimeoutError(), grpc.StatusCode.DEADLINE_EXCEEDED, "DEPENDENCY_UNAVAILABLE"),
