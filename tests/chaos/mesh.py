@@ -1,0 +1,199 @@
+"""The whole mesh with a second worker, supervised from inside the test, so that each process can be killed by name."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from deploy.local import background
+from deploy.local.home import ROOT, Home, open_home
+from deploy.local.mesh import Mesh, make_mesh, scratch_directory, write_endpoints
+from deploy.local.ports import free_ports
+from deploy.local.process import Program
+from deploy.local.servers.triton import Triton
+from deploy.local.supervisor import Component, Supervisor
+from services.common.faults import VARIABLE
+from tests.chaos.faults.points import RacePoints
+from tests.chaos.faults.processes import command_of, descendants, kill_all
+from tests.support.mesh import RunningMesh
+from tests.support.waiting import eventually
+
+Environment = Mapping[str, str]
+
+QUICK: Mapping[str, Environment] = {
+    "orchestrator": {
+        "KINEMESH_WEBHOOK_ALLOW_PRIVATE": "true",
+        "KINEMESH_WEBHOOK_RETRY_DELAYS_S": str([1] * 12),
+        "KINEMESH_WEBHOOK_TIMEOUT_S": "3",
+    },
+    "transcoder": {"KINEMESH_H264_PRESET": "ultrafast"},
+    "worker": {"KINEMESH_CHECKPOINT_EVERY_STEPS": "2"},
+}
+"""What differs from the mesh that users start: by name, for `worker` both."""
+WORKERS = ("worker", "worker-2")
+STUB = "triton_python_backend_stub"
+
+
+@dataclass
+class Watch:
+    """Knows the processes; `Observer` of the supervisor."""
+
+    pids: dict[str, int] = field(default_factory=dict)
+    ready_names: set[str] = field(default_factory=set)
+    starts: dict[str, int] = field(default_factory=dict)
+
+    def started(self, name: str, pid: int) -> None:
+        self.pids[name] = pid
+        self.starts[name] = self.starts.get(name, 0) + 1
+
+    def ready(self, name: str, after_s: float) -> None:
+        self.ready_names.add(name)
+
+    def crashed(self, name: str, reason: str, retry_in_s: float) -> None:
+        self.ready_names.discard(name)
+
+    def stopped(self, name: str) -> None:
+        self.ready_names.discard(name)
+
+
+@dataclass(frozen=True)
+class ChaosMesh(RunningMesh):
+    """A running mesh whose processes can be killed."""
+
+    watch: Watch
+    points: RacePoints
+    names: Sequence[str]
+
+    def kill(self, name: str) -> None:
+        """kill -9 of a process; what it leaves behind and its new start are the supervisor's."""
+        with suppress(ProcessLookupError):
+            os.kill(self.watch.pids[name], signal.SIGKILL)
+
+    def kill_stub(self, triton: str, model: str) -> bool:
+        """kill -9 of the process of one model; False when there is none at this moment."""
+        stubs = [pid for pid in descendants(self.watch.pids[triton]) if STUB in command_of(pid)]
+        victims = [pid for pid in stubs if f"/{model}/" in command_of(pid)]
+        for pid in victims:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return bool(victims)
+
+    def kill_everything(self) -> None:
+        """kill -9 of all processes at once."""
+        kill_all(list(self.watch.pids.values()))
+
+    async def all_ready(self, timeout_s: float = 120) -> None:
+        """Returns once every process serves."""
+
+        async def ready() -> bool:
+            return self.watch.ready_names >= set(self.names)
+
+        await eventually(ready, timeout_s=timeout_s)
+
+    def peak_memory(self) -> dict[str, int]:
+        """Bytes by process name: most that the present process or a child of it ever had."""
+        return {
+            name: max((_peak(one) for one in (pid, *descendants(pid))), default=0)
+            for name, pid in self.watch.pids.items()
+        }
+
+
+@asynccontextmanager
+async def running_chaos_mesh(
+    directory: Path, overrides: Mapping[str, Environment] | None = None, replaced: Mapping[str, Component] | None = None
+) -> AsyncIterator[ChaosMesh]:
+    """Starts the mesh and yields it ready.
+
+    Args:
+        directory: Where it keeps everything.
+        overrides: More environment variables by process.
+        replaced: Components to run instead of the mesh's own of the same name.
+    """
+    home = open_home(directory, ports="free")
+    points = RacePoints(directory / "race-points")
+    os.environ[background.MARK] = str(home.directory)
+    components = [
+        replace(component, program=_with_environment(component.program, points, overrides or {}))
+        for component in _components(make_mesh(home), home)
+    ]
+    components = [(replaced or {}).get(component.name, component) for component in components]
+    write_endpoints(home)
+    watch, stop, ready = Watch(), asyncio.Event(), asyncio.Event()
+    supervising = asyncio.create_task(Supervisor(components, watch).run(stop, ready.set))
+    try:
+        await _first(ready, supervising)
+        yield ChaosMesh(home, watch, points, [component.name for component in components])
+    finally:
+        points.disarm()
+        background.kill_strays(home)
+        supervising.cancel()
+        await asyncio.gather(supervising, return_exceptions=True)
+        os.environ.pop(background.MARK, None)
+
+
+async def _first(ready: asyncio.Event, supervising: asyncio.Task[None]) -> None:
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({waiting, supervising}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if supervising.done():
+        await supervising
+
+
+def _components(mesh: Mesh, home: Home) -> list[Component]:
+    """The mesh's own, and a second worker with a Triton of its own."""
+    components = mesh.components()
+    worker = next(component for component in components if component.name == "worker")
+    grpc_port, metrics_port = free_ports(2)
+    scratch = home.directory / "scratch-2"
+    triton = Triton(
+        directory=home.directory / "triton-2",
+        log=home.log("triton-2"),
+        repository=ROOT / "triton_models" / "model_repository",
+        grpc_port=grpc_port,
+        metrics_port=metrics_port,
+        env={"KINEMESH_SCRATCH_DIRECTORY": str(scratch)},
+    )
+    environment = {
+        "KINEMESH_WORKER_ID": "worker-local-2",
+        "KINEMESH_TRITON_ADDRESS": triton.address,
+        "KINEMESH_SCRATCH_DIRECTORY": str(scratch),
+        "KINEMESH_METRICS_PORT": "0",
+        "KINEMESH_READY_FILE": str(home.ready_file("worker-2")),
+    }
+    ready_file = home.ready_file("worker-2")
+    program = replace(
+        worker.program,
+        name="worker-2",
+        env={**worker.program.env, **environment},
+        log=home.log("worker-2"),
+        prepare=partial(ready_file.unlink, missing_ok=True),
+        probe=partial(_written, ready_file),
+    )
+    second = Component(program=program, needs=(worker.needs - {"triton"}) | {"triton-2"})
+    scratch_directory(home).mkdir(parents=True, exist_ok=True)
+    return [*components, Component(program=replace(triton.program(), name="triton-2")), second]
+
+
+def _with_environment(program: Program, points: RacePoints, overrides: Mapping[str, Environment]) -> Program:
+    kind = program.name.removesuffix("-2")
+    more = {**QUICK.get(kind, {}), **overrides.get(kind, {}), **overrides.get(program.name, {})}
+    return replace(program, env={**program.env, VARIABLE: str(points.directory), **more})
+
+
+async def _written(path: Path) -> None:
+    if not path.exists():
+        raise FileNotFoundError(path)
+
+
+def _peak(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0)
