@@ -176,6 +176,11 @@ def load_speech_model(directory: Path) -> SpeechModel:
     return SpeechModel(config, networks, exceptions, hashlib.sha256(settings + weights + words).hexdigest())
 
 
+def find_speech_model(directory: Path) -> SpeechModel | None:
+    """The voice in `directory`, None if it holds none; errors as `load_speech_model`."""
+    return load_speech_model(directory) if (directory / CONFIG_FILE).exists() else None
+
+
 def save_speech_model(model: SpeechModel, directory: Path) -> None:
     """Writes the three files, the weights in float16."""
     directory.mkdir(parents=True, exist_ok=True)

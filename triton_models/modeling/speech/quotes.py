@@ -10,7 +10,8 @@ import re
 
 import numpy as np
 
-MAN, WOMAN, CHILD = range(3)
+VOICES = ("man", "woman", "child")
+MAN, WOMAN, CHILD = range(len(VOICES))
 
 _MOST_CHARACTERS = 600
 _MOST_BARE_WORDS = 8
@@ -52,7 +53,7 @@ def voice_of(prompt: str, seed: int) -> int:
     places = {voice: match.start() for voice, match in found.items() if match}
     if places:
         return min(places, key=lambda voice: places[voice])
-    return int(np.random.default_rng([seed, len(_WHO)]).integers(len(_WHO)))
+    return int(np.random.default_rng([seed, len(VOICES)]).integers(len(VOICES)))
 
 
 def _after_saying(prompt: str) -> str:
