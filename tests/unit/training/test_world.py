@@ -99,8 +99,9 @@ def test_event_tracks_are_complete(seed: int) -> None:
     assert set(heard.ambience) <= set(AMBIENCES)
 
 
-def test_a_clip_drawn_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Scene("ocean", (), 2, "sunset", "rain", "pan")
+@pytest.mark.parametrize(("weather", "camera"), [("rain", "pan"), ("snow", "zoom"), ("fog", "still")])
+def test_a_clip_drawn_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch, weather: str, camera: str) -> None:
+    scene = Scene("ocean", (), 2, "sunset", weather, camera)
     whole = render(scene, 5, 12, 48, 32)
     monkeypatch.setattr("triton_models.training.world.render._PIXELS_AT_ONCE", 2 * 48 * 32)
     assert np.array_equal(whole, render(scene, 5, 12, 48, 32))

@@ -13,7 +13,7 @@ _SKY: dict[str, tuple[Colour, Colour]] = {
     "sunrise": ((0.42, 0.62, 0.90), (1.00, 0.76, 0.72)),
     "noon": ((0.30, 0.58, 0.92), (0.80, 0.90, 0.98)),
     "sunset": ((0.30, 0.22, 0.48), (1.00, 0.66, 0.32)),
-    "night": ((0.01, 0.02, 0.09), (0.14, 0.18, 0.38)),
+    "night": ((0.01, 0.02, 0.09), (0.17, 0.23, 0.46)),
 }
 _LIGHT: dict[str, Colour] = {
     "sunrise": (1.00, 0.80, 0.80),
@@ -113,14 +113,14 @@ def _shine(picture: Picture, view: View, light: Light) -> Picture:
 
 def paint_stars(picture: Picture, view: View, dice: Dice) -> Picture:
     """One star in most cells of the sky, big enough for a small picture; they twinkle."""
-    column, dx = cell_of(view.x + 0.04, 0.32)
-    row, dy = cell_of(view.y, 0.23)
+    column, dx = cell_of(view.x + 0.04, 0.36)
+    row, dy = cell_of(view.y, 0.25)
     cell = column + 57 * row
     dx = dx - 0.2 * (dice.roll(cell, 1) - 0.5)
     dy = dy - 0.12 * (dice.roll(cell, 2) - 0.5)
-    radius = 0.024 + 0.014 * dice.roll(cell, 3)
+    radius = 0.034 + 0.014 * dice.roll(cell, 3)
     twinkle = 0.8 + 0.2 * np.sin(2 * np.pi * (0.5 * view.times + dice.roll(cell, 4)))
-    share = view.inside(np.hypot(dx, dy) - radius) * (dice.roll(cell, 5) > 0.2) * (view.y < 0)
+    share = np.exp(-((np.hypot(dx, dy) / radius) ** 2)) * (dice.roll(cell, 5) > 0.2) * (view.y < 0)
     return cover(picture, share * twinkle.astype(np.float32), (0.95, 0.95, 0.90))
 
 
@@ -145,38 +145,32 @@ def fall(picture: Picture, view: View, light: Light, dice: Dice) -> Picture:
     return cover(picture, _fog(view), light.clouds) if light.weather == "fog" else picture
 
 
-def _screen(view: View) -> tuple[Grid, Grid, Grid]:
-    """x, y and pixel on the lens, where drops fall: a zoom does not enlarge them, and y counts from the top."""
-    return view.x[:1], view.y[:1] + np.float32(view.sky), view.pixel[:1]
-
-
 def _rain(view: View, dice: Dice) -> Grid:
-    """Streaks that fall in columns, each at its own speed."""
-    x, y, pixel = _screen(view)
-    column, dx = cell_of(x, 0.14)
+    """Streaks that fall in columns, each at its own speed, and fade upwards."""
+    column, dx = cell_of(view.lens_x, 0.14)
     speed = 0.75 + 0.15 * dice.roll(column, 11)
-    run = y - speed * view.times - dice.roll(column, 12)
+    run = view.lens_y - speed * view.times - dice.roll(column, 12)
     cell, dy = cell_of(run.astype(np.float32), 0.5)
     dx = dx - 0.05 * (dice.roll(cell, 13) - 0.5)
-    outside = np.maximum(np.abs(dx) - np.float32(0.02), np.abs(dy) - np.float32(0.15))
-    return np.float32(0.75) * (0.5 - outside / pixel).clip(0, 1)
+    fade = 0.6 + 1.2 * dy
+    share: Grid = fade * np.exp(-((dx / np.float32(0.024)) ** 4) - (dy / np.float32(0.17)) ** 8)
+    return share
 
 
 def _snow(view: View, dice: Dice) -> Grid:
     """Flakes that sink and sway."""
-    x, y, pixel = _screen(view)
-    row, dy = cell_of(y - np.float32(0.18) * view.times, 0.25)
+    row, dy = cell_of(view.lens_y - np.float32(0.18) * view.times, 0.25)
     sway = 0.03 * np.sin(2 * np.pi * (0.35 * view.times + dice.roll(row, 21)))
-    column, dx = cell_of(x + sway.astype(np.float32) + 0.25 * dice.roll(row, 22), 0.25)
+    column, dx = cell_of(view.lens_x + sway.astype(np.float32) + 0.25 * dice.roll(row, 22), 0.25)
     cell = column + 57 * row
     dx, dy = dx - 0.1 * (dice.roll(cell, 23) - 0.5), dy - 0.1 * (dice.roll(cell, 24) - 0.5)
     radius = 0.034 + 0.016 * dice.roll(cell, 25)
-    share: Grid = np.float32(0.95) * (0.5 - (np.hypot(dx, dy) - radius) / pixel).clip(0, 1)
+    share: Grid = np.float32(0.95) * np.exp(-((np.hypot(dx, dy) / radius) ** 4))
     return share
 
 
 def _fog(view: View) -> Grid:
     """Thick at the horizon, thinner before the feet, in banks that drift."""
     bank = 0.10 * np.sin(3.0 * view.x + 0.6 * view.times + 9.0 * view.y)
-    thick: Grid = (0.66 - 0.36 * view.depth + bank * (view.y > -0.35)).astype(np.float32)
+    thick: Grid = (0.66 - 0.36 * view.depth + bank * (1.5 + 3.3 * view.y).clip(0, 1)).astype(np.float32)
     return thick

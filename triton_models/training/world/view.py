@@ -38,6 +38,9 @@ class View:
     """[T or 1, 1, 1] size of a pixel."""
     shift: Grid
     """[T or 1, 1, 1] how far a panning camera has moved."""
+    lens_x: Grid
+    lens_y: Grid
+    """[1, 1, W] and [1, H, 1] where drops fall before the lens: x and y, whatever the camera does."""
     width: float
     height: float
 
@@ -56,6 +59,8 @@ class View:
             rows[None, :, None] / zoom,
             1 / (shorter * zoom),
             _PAN_SPEED * moments if camera == "pan" else still,
+            columns[None, None, :],
+            rows[None, :, None],
             width / shorter,
             height / shorter,
         )
