@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import itertools
 import logging
+import signal
 import sys
 import tempfile
 import time
@@ -23,6 +24,9 @@ def main() -> int:
     """Plays seeds and prints a line for each; exit status 1 when an invariant did not hold."""
     options = _options()
     logging.basicConfig(level=logging.WARNING)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Also where a shell started this in the background: the mesh must not outlive it.
+        signal.signal(number, signal.default_int_handler)
     results = asyncio.run(play(options.first, options.seeds, options.minutes * 60, options.directory))
     wrong = [result.seed for result in results if result.wrong]
     print(f"{len(results)} seeds, violations in {len(wrong)}" + (f": seeds {wrong}" if wrong else ""))
