@@ -19,6 +19,8 @@ const UNREACHABLE: Problem = {
 };
 
 const TITLES: Readonly<Record<string, string>> = {
+  DEPENDENCY_UNAVAILABLE: "A part of the mesh does not answer",
+  TRANSIENT_STORAGE: "A part of the mesh does not answer",
   CONTENT_BLOCKED: "This prompt goes against the content policy",
   INSUFFICIENT_CREDITS: "Not enough credits",
   IDEMPOTENCY_KEY_IN_USE: "The request is still being accepted",
@@ -42,8 +44,13 @@ export function problemOf(reason: unknown): Problem {
   if (isUnreachable(error)) return UNREACHABLE;
   const fields = fieldsOf(error);
   const code = error.findDetails(ErrorInfoSchema)[0]?.reason ?? fallbackCode(error.code);
-  const title = TITLES[code] ?? (Object.keys(fields).length > 0 ? "Some options are not possible" : "That did not work");
-  return { code, title, detail: detailOf(code, error), fields };
+  if (Object.keys(fields).length > 0) return invalid(code, fields);
+  return { code, title: TITLES[code] ?? "That did not work", detail: detailOf(code, error), fields };
+}
+
+/** Fields tell for themselves what is wrong with them. */
+export function invalid(code: string, fields: Problem["fields"]): Problem {
+  return { code, title: "Some options are not possible", detail: "The marked fields say why.", fields };
 }
 
 function fieldsOf(error: ConnectError): Record<string, string> {

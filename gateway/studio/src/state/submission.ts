@@ -1,21 +1,22 @@
 // Sending the form, once however often it takes.
 import { useRef, useState } from "preact/hooks";
 import { newRequestId, videos } from "../api/client.ts";
-import { type Problem, problemOf } from "../api/problem.ts";
+import { type Problem, invalid, problemOf } from "../api/problem.ts";
 import { refreshAll, shelf } from "./mesh.ts";
 import { Malformed, type Order, requestOf } from "./order.ts";
 import { addressOf, go } from "./route.ts";
 
 export interface Submission {
   readonly busy: boolean;
+  /** Why the order was refused; null once it is another order. */
   readonly problem: Problem | null;
   /** Asks for the video and goes to it; returns whether it was accepted. */
   submit(order: Order): Promise<boolean>;
 }
 
-export function useSubmission(): Submission {
+export function useSubmission(current: Order): Submission {
   const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState<Problem | null>(null);
+  const [refusal, setRefusal] = useState<{ readonly order: Order; readonly problem: Problem } | null>(null);
   const attempt = useRef({ content: "", requestId: "" });
 
   async function submit(order: Order): Promise<boolean> {
@@ -24,13 +25,13 @@ export function useSubmission(): Submission {
     try {
       const created = await videos.createVideo(requestOf(order), { headers: { "x-request-id": keyFor(order) } });
       attempt.current = { content: "", requestId: "" };
-      setProblem(null);
+      setRefusal(null);
       shelf.value = { offset: 0, status: "" };
       refreshAll();
       go(addressOf(created.requestId));
       return true;
     } catch (reason) {
-      setProblem(problemOfOrder(reason));
+      setRefusal({ order, problem: problemOfOrder(reason) });
       return false;
     } finally {
       setBusy(false);
@@ -44,10 +45,10 @@ export function useSubmission(): Submission {
     return attempt.current.requestId;
   }
 
-  return { busy, problem, submit };
+  return { busy, problem: refusal?.order === current ? refusal.problem : null, submit };
 }
 
 export function problemOfOrder(reason: unknown): Problem {
   if (!(reason instanceof Malformed)) return problemOf(reason);
-  return { code: "INVALID_FIELD", title: "Some options are not possible", detail: "", fields: { [reason.field]: reason.message } };
+  return invalid("INVALID_FIELD", { [reason.field]: reason.message });
 }

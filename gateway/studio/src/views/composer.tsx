@@ -19,7 +19,7 @@ export function Composer() {
   const form = useRef<HTMLFormElement>(null);
   const asked = order.value;
   const quote = useQuote(asked);
-  const { busy, problem, submit } = useSubmission();
+  const { busy, problem, submit } = useSubmission(asked);
   const errors = { ...quote.problem?.fields, ...problem?.fields };
   const model = (models.value.value ?? []).find(({ name }) => asked.model === "" || name === asked.model);
   const send = async () => {

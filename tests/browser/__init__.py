@@ -1,0 +1,1 @@
+"""The studio in a real browser: headless Chromium, through the real gateway."""
