@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triton_models.modeling.audio.cues import AudioFlags
+from triton_models.modeling.audio.score import Score, compose
 
 from .scene import EVENT_RATE_HZ, SceneEvents, Speech
 from .sound_ambience import AMBIENCES
@@ -36,7 +37,7 @@ def scene_sound(events: SceneEvents, flags: AudioFlags, seed: int, rate: int = S
     crickets, "city" the hum of traffic.
     """
     samples = round(events.duration_s * rate)
-    effects, ambience, music = (np.random.default_rng([seed, layer]) for layer in range(3))
+    effects, ambience = (np.random.default_rng([seed, layer]) for layer in range(2))
     mix = _impacts(effects, events, samples, rate) + _motion(effects, events, samples, rate)
     if flags.include_ambient:
         for name in events.ambience:
@@ -45,9 +46,14 @@ def scene_sound(events: SceneEvents, flags: AudioFlags, seed: int, rate: int = S
         for said in events.speech:
             _say(mix, said, rate)
     if flags.include_music:
-        mix += _MUSIC_LEVEL * music_bed(music, samples, rate)
+        mix += _MUSIC_LEVEL * music_bed(score_of(seed), samples, rate)
     waveform: NDArray[np.float32] = np.tanh(mix).astype(np.float32)
     return waveform
+
+
+def score_of(seed: int) -> Score:
+    """What the music of `seed` plays."""
+    return compose(np.random.default_rng([seed, 2]))
 
 
 def _impacts(rng: np.random.Generator, events: SceneEvents, samples: int, rate: int) -> Signal:
