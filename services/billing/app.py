@@ -17,10 +17,12 @@ from services.billing.reservations import Reservations
 from services.billing.servicer import AccountServicer, BillingServicer
 from services.billing.settings import Settings
 from services.common.catalogue import Catalogue, load_catalogue
+from services.common.inbox import RECEIVED_LONG_AGO
 from services.common.jetstream import open_jetstream
 from services.common.lifecycle import Runtime, every
 from services.common.migrations import migrate
 from services.common.postgres import open_pool
+from services.common.retention import Expiry, Pruner
 from services.common.rpc.client import open_channel
 from services.common.rpc.server import RpcService
 
@@ -46,6 +48,8 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     runtime.background(
         "reconcile", partial(every, settings.reconcile_interval_s, reconciler.run_once, name="reconcile")
     )
+    pruner = Pruner(pool, [Expiry("inbox", RECEIVED_LONG_AGO, settings.history_keep_s)])
+    runtime.background("pruner", partial(every, settings.prune_interval_s, pruner.run_once, name="pruner"))
     runtime.background("audit", partial(every, settings.audit_interval_s, auditor.audit, name="audit"))
     runtime.serve(
         RpcService(

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from services.billing.pricing import ResolutionName
 from services.common.catalogue import TierName
-from services.common.settings import NatsSettings, PostgresSettings, ServiceSettings
+from services.common.settings import NatsSettings, PostgresSettings, RetentionSettings, ServiceSettings
 
 Factor = Annotated[Decimal, Field(gt=0, le=1000)]
 
@@ -24,7 +24,7 @@ _RESOLUTIONS: Mapping[ResolutionName, Decimal] = {
 }
 
 
-class Settings(PostgresSettings, NatsSettings, ServiceSettings):
+class Settings(PostgresSettings, NatsSettings, RetentionSettings, ServiceSettings):
     """Everything that can be set. 10 s at STANDARD, 1080P, with the defaults cost 2.0 credits."""
 
     orchestrator_address: str

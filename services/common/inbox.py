@@ -14,6 +14,9 @@ CREATE TABLE inbox (
 """
 """For the service's first migration."""
 
+RECEIVED_LONG_AGO = "t.received_at < statement_timestamp() - make_interval(secs => $1)"
+"""Condition of rows whose message the broker has forgotten by then, for `services.common.retention`."""
+
 
 async def once(connection: Connection, consumer: str, message_id: str) -> bool:
     """Whether this is the first time `consumer` sees the message; notes it in the caller's transaction.

@@ -53,7 +53,8 @@ _DELAY = """
 UPDATE outbox SET attempts = attempts + 1, due_at = clock_timestamp() + make_interval(secs => least(5, 1 + attempts))
 WHERE event_id = ANY($1)
 """
-_PRUNE = "DELETE FROM outbox WHERE published_at < clock_timestamp() - interval '1 day'"
+PUBLISHED_LONG_AGO = "t.published_at < statement_timestamp() - make_interval(secs => $1)"
+"""Condition of rows that nobody needs, for `services.common.retention`."""
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +115,6 @@ class OutboxRelay:
             try:
                 while await self.publish_due() == _BATCH:
                     pass
-                await self._pool.execute(_PRUNE)
             except Exception as exc:
                 logger.warning("outbox round failed", extra={"error": repr(exc)})
             # Not wait_for: of Python 3.11 it swallows a cancellation that comes together with the wake-up.

@@ -24,6 +24,7 @@ T = TypeVar("T")
 _ATTEMPTS = 6
 _ACQUIRE_S = 5.0
 _DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
+_LOCK_KEY = "hashtextextended(current_schema() || ' ' || $1, 0)"
 _NOT_READY = (ConnectionError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError, TimeoutError)
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,20 @@ async def transact(
                 raise
         await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
         attempt += 1
+
+
+@asynccontextmanager
+async def alone(pool: Pool, name: str) -> AsyncIterator[bool]:
+    """Yields whether no other process does the thing of that name now; none begins it before the block's end."""
+    key = f"alone {name}"
+    async with pool.acquire(timeout=_ACQUIRE_S) as connection:
+        # Of this schema's processes: those of other services may call something of theirs the same.
+        ours = await connection.fetchval(f"SELECT pg_try_advisory_lock({_LOCK_KEY})", key)
+        try:
+            yield bool(ours)
+        finally:
+            if ours:
+                await connection.execute(f"SELECT pg_advisory_unlock({_LOCK_KEY})", key)
 
 
 async def _connect(settings: PostgresSettings, schema: str) -> Pool:

@@ -91,3 +91,22 @@ class S3Settings(_KinemeshSettings):
     def s3_buckets(self) -> tuple[str, ...]:
         """Every bucket the mesh uses."""
         return (self.s3_bucket_embeddings, self.s3_bucket_checkpoints, self.s3_bucket_mezzanine, self.s3_bucket_media)
+
+
+class RetentionSettings(_KinemeshSettings):
+    """Settings of a service whose tables would grow for ever."""
+
+    history_keep_s: float = Field(default=30 * 24 * 3600.0, ge=8 * 24 * 3600)
+    """Seconds that rows about what has ended are kept: events, checkpoints, assignments, webhooks, messages seen.
+    Longer than the broker keeps a message, or one could be applied twice."""
+    prune_interval_s: float = Field(default=600.0, gt=0)
+    """Seconds between looks for such rows that are too old."""
+
+
+class OrphanSettings(_KinemeshSettings):
+    """Settings of a service that owns the rows which make objects real."""
+
+    orphan_age_s: float = Field(default=24 * 3600.0, ge=3600)
+    """Seconds after which an object that no row points at is deleted; longer than anything takes to be committed."""
+    orphan_interval_s: float = Field(default=6 * 3600.0, gt=0)
+    """Seconds between two looks through the buckets for such objects."""

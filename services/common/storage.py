@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -70,6 +71,15 @@ class StoredObject:
     """Lower-case hexadecimal; empty for an object that was not stored by this module."""
 
 
+@dataclass(frozen=True)
+class ListedObject:
+    """What a listing tells."""
+
+    ref: ObjectRef
+    modified_at: datetime
+    """By the store's clock."""
+
+
 class ObjectStore:
     """An S3 API, asynchronously.
 
@@ -124,6 +134,15 @@ class ObjectStore:
     async def list_under(self, bucket: str, prefix: str) -> list[ObjectRef]:
         """Lists all objects under a prefix."""
         return await self._call(self._list, bucket, prefix)
+
+    async def pages(self, bucket: str) -> AsyncIterator[list[ListedObject]]:
+        """Yields all objects of a bucket, up to a thousand at a time."""
+        token = ""
+        while True:
+            page, token = await self._call(self._page, bucket, token)
+            yield page
+            if not token:
+                return
 
     def presign_get(self, ref: ObjectRef, *, expires_s: int, filename: str | None = None) -> str:
         """Makes a URL by which a client reads the object through the public endpoint, without asking the store.
@@ -213,6 +232,15 @@ class ObjectStore:
     def _list(self, bucket: str, prefix: str) -> list[ObjectRef]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return [ObjectRef(bucket, item["Key"]) for page in pages for item in page.get("Contents", [])]
+
+    def _page(self, bucket: str, token: str) -> tuple[list[ListedObject], str]:
+        """A page, and the token of the next one; empty for none."""
+        resume: dict[str, Any] = {"ContinuationToken": token} if token else {}
+        answer = self._client.list_objects_v2(Bucket=bucket, **resume)
+        found = [
+            ListedObject(ObjectRef(bucket, item["Key"]), item["LastModified"]) for item in answer.get("Contents", [])
+        ]
+        return found, answer.get("NextContinuationToken", "")
 
 
 @asynccontextmanager

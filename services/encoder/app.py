@@ -13,8 +13,9 @@ from kinemesh.encoder.v1 import encoder_service_pb2, encoder_service_pb2_grpc
 from kinemesh.orchestrator.v1 import job_service_pb2, job_service_pb2_grpc
 from services.common.catalogue import Catalogue, load_catalogue
 from services.common.jetstream import open_jetstream
-from services.common.lifecycle import Runtime
+from services.common.lifecycle import Runtime, every
 from services.common.migrations import migrate
+from services.common.orphans import OrphanCollector
 from services.common.postgres import open_pool
 from services.common.rpc.client import open_channel
 from services.common.rpc.server import RpcService
@@ -42,7 +43,9 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     await store.ensure_buckets(settings.s3_bucket_embeddings)
     jetstream = await runtime.enter(open_jetstream(settings, SERVICE))
     channel = await runtime.enter(open_channel(settings.orchestrator_address))
-    encode_prompt = EncodePrompt(await loading, EmbeddingIndex(pool), store, settings.s3_bucket_embeddings)
+    index, bucket = EmbeddingIndex(pool), settings.s3_bucket_embeddings
+    encode_prompt = EncodePrompt(await loading, index, store, bucket)
+    orphans = OrphanCollector(pool, store, {bucket: index.find_orphans}, settings.orphan_age_s)
     loop = StageLoop(
         job_service_pb2_grpc.JobServiceStub(channel),
         _STAGE,
@@ -52,6 +55,7 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     )
     runtime.background("stage", loop.run, stop=loop.stop)
     runtime.background("wake-ups", partial(jetstream.consume, stage_consumer(_STAGE), loop.wake))
+    runtime.background("orphans", partial(every, settings.orphan_interval_s, orphans.run_once, name="orphans"))
     runtime.serve(
         RpcService(
             encoder_service_pb2.DESCRIPTOR.services_by_name["EncoderService"],

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 MAX_PROMPT = 2000
 """Code points after NFC."""
+PREFIX = "prompts/"
+"""What the keys of embeddings begin with."""
 
 
 @dataclass(frozen=True)

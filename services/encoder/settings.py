@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from services.common.settings import NatsSettings, PostgresSettings, S3Settings, ServiceSettings
+from services.common.settings import NatsSettings, OrphanSettings, PostgresSettings, S3Settings, ServiceSettings
 
 
-class Settings(PostgresSettings, NatsSettings, S3Settings, ServiceSettings):
+class Settings(PostgresSettings, NatsSettings, S3Settings, OrphanSettings, ServiceSettings):
     """Where the encoder finds the others and the models."""
 
     orchestrator_address: str

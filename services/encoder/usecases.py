@@ -10,7 +10,7 @@ from prometheus_client import Counter
 
 from services.common.errors import InvalidArgument
 from services.common.storage import ObjectRef, StoredObject
-from services.encoder.domain import CacheStats, Embedding, Prompt
+from services.encoder.domain import PREFIX, CacheStats, Embedding, Prompt
 
 if TYPE_CHECKING:
     from services.encoder.models import Encoded
@@ -98,7 +98,7 @@ class EncodePrompt:
         async with self._turn:
             encoded = await asyncio.to_thread(model.encode, prompt.text, prompt.negative)
         content_hash = prompt.content_hash(model.revision)
-        ref = ObjectRef(self._bucket, f"prompts/{content_hash}.safetensors")
+        ref = ObjectRef(self._bucket, f"{PREFIX}{content_hash}.safetensors")
         stored = await self._objects.put_bytes(ref, encoded.blob)
         embedding = Embedding(
             content_hash=content_hash,

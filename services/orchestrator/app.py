@@ -19,8 +19,10 @@ from services.common.catalogue import Catalogue, load_catalogue
 from services.common.jetstream import JetStream, open_jetstream
 from services.common.lifecycle import Runtime, every
 from services.common.migrations import migrate
+from services.common.orphans import OrphanCollector
 from services.common.outbox import OutboxRelay
 from services.common.postgres import Pool, open_pool
+from services.common.retention import Pruner
 from services.common.rpc.client import open_channel
 from services.common.rpc.server import RpcService
 from services.common.storage import ObjectStore, open_object_store
@@ -35,6 +37,8 @@ from services.orchestrator.reaper import Reaper
 from services.orchestrator.servicer_jobs import JobServicer, JobUseCases
 from services.orchestrator.servicer_videos import VideoServicer, VideoUseCases
 from services.orchestrator.servicer_webhooks import WebhookServicer
+from services.orchestrator.store.orphans import find_orphans
+from services.orchestrator.store.retention import expiries
 from services.orchestrator.store.webhooks import Limits as SendLimits
 from services.orchestrator.sweeper import AcceptSweeper, Sweeper
 from services.orchestrator.usecases.accept import AcceptPorts, AcceptVideo, Limits
@@ -135,6 +139,11 @@ class _Composition:
                 settings.sweep_interval_s,
                 AcceptSweeper(self._pool, billing, settings.accept_abandoned_after_s).run_once,
             ),
+            "orphans": (settings.orphan_interval_s, self._orphan_collector().run_once),
+            "pruner": (
+                settings.prune_interval_s,
+                Pruner(self._pool, expiries(settings.history_keep_s, settings.outbox_keep_s)).run_once,
+            ),
             "purger": (
                 settings.sweep_interval_s,
                 Purger(self._pool, self._store, Places.of(settings), settings.intermediates_keep_s).run_once,
@@ -142,6 +151,12 @@ class _Composition:
         }
         for name, (interval_s, run_once) in rounds.items():
             runtime.background(name, partial(every, interval_s, run_once, name=name))
+
+    def _orphan_collector(self) -> OrphanCollector:
+        settings = self._settings
+        find = partial(find_orphans, self._pool)
+        buckets = (settings.s3_bucket_checkpoints, settings.s3_bucket_mezzanine, settings.s3_bucket_media)
+        return OrphanCollector(self._pool, self._store, dict.fromkeys(buckets, find), settings.orphan_age_s)
 
     def _webhook_sender(self) -> WebhookSender:
         settings = self._settings

@@ -7,11 +7,18 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from services.common.settings import NatsSettings, PostgresSettings, S3Settings, ServiceSettings
+from services.common.settings import (
+    NatsSettings,
+    OrphanSettings,
+    PostgresSettings,
+    RetentionSettings,
+    S3Settings,
+    ServiceSettings,
+)
 from services.orchestrator.webhooks.secrets import require_master_secret
 
 
-class Settings(PostgresSettings, NatsSettings, S3Settings, ServiceSettings):
+class Settings(PostgresSettings, NatsSettings, S3Settings, RetentionSettings, OrphanSettings, ServiceSettings):
     """Read once, in `__main__`."""
 
     catalogue_path: Path = Path("deploy/catalogue.yaml")
@@ -47,6 +54,8 @@ class Settings(PostgresSettings, NatsSettings, S3Settings, ServiceSettings):
     """Seconds a job may wait for its first start; from then on the catalogue's limit for its tier counts."""
     intermediates_keep_s: float = Field(default=3600.0, ge=0)
     """Seconds after which checkpoints and other intermediates of a finished job are deleted."""
+    outbox_keep_s: float = Field(default=24 * 3600.0, gt=0)
+    """Seconds that published messages are kept, for whoever looks into a fault."""
     accept_abandoned_after_s: float = Field(default=60.0, ge=30)
     """Seconds without a retry after which an interrupted accept is undone and its credits given back."""
 

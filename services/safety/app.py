@@ -15,6 +15,7 @@ from services.common.migrations import migrate
 from services.common.postgres import open_pool
 from services.common.rpc.client import open_channel
 from services.common.rpc.server import RpcService
+from services.common.scratch import own_scratch
 from services.common.stage import StageLoop, StageOptions
 from services.common.storage import open_object_store
 from services.common.streams import stage_consumer
@@ -46,7 +47,8 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     channel = await runtime.enter(open_channel(settings.orchestrator_address))
     audit = AuditLog(pool)
     check_prompt = CheckPrompt(audit, scorer, settings.safety_thresholds)
-    check_video = CheckVideo(audit, store, chain, settings.safety_thresholds)
+    scratch = await runtime.enter(own_scratch(SERVICE))
+    check_video = CheckVideo(audit, store, chain, settings.safety_thresholds, scratch)
     loop = StageLoop(
         job_service_pb2_grpc.JobServiceStub(channel),
         _STAGE,

@@ -90,11 +90,14 @@ class FrameChain:
 class CheckVideo:
     """Judges the frames of a generated video."""
 
-    def __init__(self, audit: Audit, store: ObjectStore, chain: FrameChain, thresholds: Mapping[str, float]) -> None:
+    def __init__(
+        self, audit: Audit, store: ObjectStore, chain: FrameChain, thresholds: Mapping[str, float], scratch: Path
+    ) -> None:
         self._audit = audit
         self._store = store
         self._chain = chain
         self._thresholds = thresholds
+        self._scratch = scratch
 
     async def __call__(self, request_id: UUID, mezzanine: ObjectRef, sha256: str) -> tuple[Verdict, int]:
         """Returns the verdict and how many frames were looked at.
@@ -104,7 +107,7 @@ class CheckVideo:
             MediaFailed: It cannot be read; nothing passes that could not be looked at.
         """
         started = time.perf_counter()
-        with TemporaryDirectory(prefix="kinemesh-safety-", ignore_cleanup_errors=True) as folder:
+        with TemporaryDirectory(dir=self._scratch, ignore_cleanup_errors=True) as folder:
             file = Path(folder, "mezzanine.mkv")
             await self._store.get_file(mezzanine, file, sha256=sha256)
             found = await run_sandboxed(_CHECK, asdict(self._chain.request(file)), self._chain.limits)

@@ -9,9 +9,10 @@ from kinemesh.orchestrator.v1 import job_service_pb2_grpc
 from kinemesh.scheduler.v1 import scheduler_service_pb2, scheduler_service_pb2_grpc
 from services.common.catalogue import load_catalogue
 from services.common.jetstream import open_jetstream
-from services.common.lifecycle import Runtime
+from services.common.lifecycle import Runtime, every
 from services.common.migrations import migrate
 from services.common.postgres import open_pool
+from services.common.retention import Pruner
 from services.common.rpc.client import open_channel
 from services.common.rpc.server import RpcService
 from services.scheduler.dispatch import Dispatcher
@@ -26,6 +27,7 @@ from services.scheduler.scheduling import Scheduling, Timing
 from services.scheduler.servicer import SchedulerServicer, WorkerServicer
 from services.scheduler.settings import Settings
 from services.scheduler.situation import Situations
+from services.scheduler.store.retention import expiries
 
 SERVICE = "scheduler"
 _VERSIONS = Path(__file__).parent / "migrations" / "versions"
@@ -58,6 +60,8 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     leadership = _leadership(settings)
     runtime.background("queue", partial(jetstream.consume, CONSUMER, EnqueueJob(pool, hub)))
     runtime.background("leadership", partial(leadership.run, scheduling.lead), stop=leadership.stop)
+    pruner = Pruner(pool, expiries(settings.history_keep_s))
+    runtime.background("pruner", partial(every, settings.prune_interval_s, pruner.run_once, name="pruner"))
     runtime.serve(*_rpc_services(registry, situations))
 
 

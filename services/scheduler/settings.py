@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from services.common.settings import NatsSettings, PostgresSettings, ServiceSettings
+from services.common.settings import NatsSettings, PostgresSettings, RetentionSettings, ServiceSettings
 
 
-class Settings(PostgresSettings, NatsSettings, ServiceSettings):
+class Settings(PostgresSettings, NatsSettings, RetentionSettings, ServiceSettings):
     """Everything that can be set. Several replicas may run; one leads, the others answer reads."""
 
     orchestrator_address: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from functools import partial
+from pathlib import Path
 
 from kinemesh.orchestrator.v1 import job_service_pb2, job_service_pb2_grpc
 from kinemesh.transcoder.v1 import transcoder_service_pb2, transcoder_service_pb2_grpc
@@ -12,6 +13,7 @@ from services.common.jetstream import open_jetstream
 from services.common.lifecycle import Runtime
 from services.common.rpc.client import open_channel
 from services.common.rpc.server import RpcService
+from services.common.scratch import own_scratch
 from services.common.stage import StageLoop, StageOptions
 from services.common.storage import open_object_store
 from services.common.streams import stage_consumer
@@ -32,8 +34,10 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     store = await runtime.enter(open_object_store(settings))
     bucket = settings.s3_bucket_media
     await store.ensure_buckets(bucket)
-    make_video = MakeVideo(store, bucket, provenance, _encoding(settings))
-    publish = Publish(store, bucket, provenance, _encoding(settings))
+    scratch = await runtime.enter(own_scratch(SERVICE))
+    encoding = _encoding(settings, scratch)
+    make_video = MakeVideo(store, bucket, provenance, encoding)
+    publish = Publish(store, bucket, provenance, encoding)
     jetstream = await runtime.enter(open_jetstream(settings, SERVICE))
     channel = await runtime.enter(open_channel(settings.orchestrator_address))
     loop = StageLoop(
@@ -49,12 +53,12 @@ async def build(settings: Settings, runtime: Runtime) -> None:
         RpcService(
             transcoder_service_pb2.DESCRIPTOR.services_by_name["TranscoderService"],
             transcoder_service_pb2_grpc.add_TranscoderServiceServicer_to_server,
-            TranscoderServicer(make_video, publish, VerifyProvenance(store, bucket, provenance)),
+            TranscoderServicer(make_video, publish, VerifyProvenance(store, bucket, provenance, scratch)),
         )
     )
 
 
-def _encoding(settings: Settings) -> Encoding:
+def _encoding(settings: Settings, scratch: Path) -> Encoding:
     return Encoding(
         preset=settings.h264_preset,
         crf=settings.h264_crf,
@@ -62,4 +66,5 @@ def _encoding(settings: Settings) -> Encoding:
         threads=settings.transcode_threads,
         thumbnail_max_side_px=settings.thumbnail_max_side_px,
         limits=settings.sandbox_limits,
+        scratch=scratch,
     )

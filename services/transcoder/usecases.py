@@ -34,6 +34,8 @@ class Encoding:
     threads: int
     thumbnail_max_side_px: int
     limits: SandboxLimits
+    scratch: Path
+    """Folder for files that are in work."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class MakeVideo:
             NotFound, DataLoss: The mezzanine or the sound is missing or damaged.
             MediaFailed: It cannot be read or converted.
         """
-        with TemporaryDirectory(prefix="kinemesh-transcode-", ignore_cleanup_errors=True) as folder:
+        with _folder(self._encoding.scratch) as folder:
             mezzanine, plain, signed = (Path(folder, name) for name in ("mezzanine.mkv", "plain.mp4", "signed.mp4"))
             sound = Path(folder, "sound.wav") if task.audio else None
             await self._store.get_file(task.mezzanine.ref, mezzanine, sha256=task.mezzanine.sha256)
@@ -114,7 +116,7 @@ class Publish:
 
     async def __call__(self, task: TranscodeTask, video: Source) -> Published:
         """Returns everything that was stored; raises as MakeVideo."""
-        with TemporaryDirectory(prefix="kinemesh-publish-", ignore_cleanup_errors=True) as folder:
+        with _folder(self._encoding.scratch) as folder:
             file = Path(folder, "video.mp4")
             stored = await self._store.get_file(video.ref, file, sha256=video.sha256)
             manifest_json = (await asyncio.to_thread(self._provenance.verify, file, MP4)).manifest_json
@@ -152,10 +154,11 @@ class Publish:
 class VerifyProvenance:
     """Validates the manifest of a deliverable."""
 
-    def __init__(self, store: ObjectStore, bucket: str, provenance: Provenance) -> None:
+    def __init__(self, store: ObjectStore, bucket: str, provenance: Provenance, scratch: Path) -> None:
         self._store = store
         self._bucket = bucket
         self._provenance = provenance
+        self._scratch = scratch
 
     async def __call__(self, ref: ObjectRef) -> Verification:
         """Reads an MP4 or JPEG of the media bucket.
@@ -168,10 +171,14 @@ class VerifyProvenance:
         mime_type = _MIME_TYPES.get(Path(ref.key).suffix)
         if ref.bucket != self._bucket or mime_type is None:
             raise InvalidArgument.of_field("uri", f"must name an .mp4 or .jpg object of the bucket {self._bucket}")
-        with TemporaryDirectory(prefix="kinemesh-verify-", ignore_cleanup_errors=True) as folder:
+        with _folder(self._scratch) as folder:
             file = Path(folder, "media")
             await self._store.get_file(ref, file)
             return await asyncio.to_thread(self._provenance.verify, file, mime_type)
+
+
+def _folder(scratch: Path) -> TemporaryDirectory[str]:
+    return TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True)
 
 
 async def _sha256(path: Path) -> str:
