@@ -145,6 +145,7 @@ def events(scene: Scene, duration_s: float, frame: Frame, start_s: float = 0.0) 
         _motion_sound(scene.actors),
         _ambience(scene),
         _speech(scene, duration_s, start_s),
+        _growth(tracks),
     )
 
 
@@ -186,6 +187,14 @@ def _ambience(scene: Scene) -> tuple[str, ...]:
     return heard
 
 
+def _growth(tracks: list[Track]) -> NDArray[np.float32] | None:
+    for track in tracks:
+        growing = np.diff(track.radius, append=track.radius[-1:]) > 0
+        if growing.any():
+            return np.where(growing, track.radius, 0).astype(np.float32)
+    return None
+
+
 def _speech(scene: Scene, duration_s: float, start_s: float) -> tuple[Speech, ...]:
     if scene.face is None or start_s + duration_s <= SPEECH_START_S:
         return ()
@@ -204,4 +213,6 @@ def _motion_sound(actors: tuple[Actor, ...]) -> str:
     motions = {actor.motion for actor in actors}
     if "roll" in motions:
         return "roll"
-    return "none" if motions <= {"still", "grow"} else "whoosh"
+    if "grow" in motions:
+        return "tone"
+    return "none" if motions <= {"still"} else "whoosh"

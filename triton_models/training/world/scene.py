@@ -143,8 +143,11 @@ class SceneEvents:
     pan: NDArray[np.float32]
     """[same length] where that object is, -1 left to 1 right."""
     motion_sound: str
-    """"roll" for an object rolling on the ground, "whoosh" for one that moves through the air, "none"."""
+    """"roll" for an object rolling on the ground, "whoosh" for one that moves through the air, "tone" for one that only
+    grows, "none"."""
     ambience: tuple[str, ...]
     """Names from AMBIENCES."""
     speech: tuple[Speech, ...] = ()
     """What is said, in order of time."""
+    growth: NDArray[np.float32] | None = None
+    """[same length] radius of a growing object in shorter sides while it grows, else 0; None without one."""

@@ -14,7 +14,7 @@ from triton_models.modeling.audio.score import Score, compose
 
 from .scene import EVENT_RATE_HZ, SceneEvents, Speech
 from .sound_ambience import AMBIENCES
-from .sound_effects import impact, rumble, whoosh
+from .sound_effects import impact, rumble, tone, whoosh
 from .sound_music import music_bed
 from .sound_noise import Signal, add_at, panned
 
@@ -24,6 +24,7 @@ SAMPLE_RATE = 24_000
 _IMPACT_PEAK = 0.75
 _SPEECH_PEAK = 0.6
 _MOTION_LEVEL = 0.04
+_TONE_LEVEL = 0.04
 _AMBIENCE_LEVEL = 0.035
 _MUSIC_LEVEL = 0.05
 
@@ -83,6 +84,10 @@ def _motion(rng: np.random.Generator, events: SceneEvents, samples: int, rate: i
         return np.zeros((2, samples))
     at = np.arange(samples) / rate
     track = np.arange(len(events.motion_energy)) / EVENT_RATE_HZ
+    if events.growth is not None:
+        # Interpolating the radius would glide through the silence before and after.
+        radius = events.growth[np.minimum((at * EVENT_RATE_HZ).astype(int), len(events.growth) - 1)]
+        return _TONE_LEVEL * panned(tone(rate, radius.astype(np.float64)), 0.8 * np.interp(at, track, events.pan))
     # A slow object is heard too: the ear is more even than speed is.
     energy = np.sqrt(np.interp(at, track, events.motion_energy.astype(np.float64)))
     pan = np.interp(at, track, events.pan.astype(np.float64))

@@ -81,14 +81,19 @@ def _whistle(rng: np.random.Generator, pitch_hz: float, rate: int) -> Signal:
 
 
 def city(rng: np.random.Generator, samples: int, rate: int) -> Signal:
-    """A deep hum of traffic, cars that pass from side to side, and now and then a horn of two notes."""
-    hum = np.stack([shaped_noise(rng, samples, rate, band(45, 160, order=3)) for _ in range(2)])
+    """A deep hum of engines, cars that pass from side to side, and now and then a horn of two notes."""
+    hum = 0.5 * np.stack([shaped_noise(rng, samples, rate, band(45, 160, order=3)) for _ in range(2)])
     t = np.arange(samples) / rate
+    for pitch_hz in rng.uniform(48, 75, 3):
+        engine = sum(
+            np.sin(2 * np.pi * (harmonic * pitch_hz * t + rng.random())) / harmonic for harmonic in range(1, 6)
+        )
+        hum += panned(0.4 * np.asarray(engine), rng.uniform(-0.8, 0.8))
     for _ in range(max(rng.poisson(0.35 * samples / rate), 1)):
         near, length, side = rng.uniform(0, samples / rate), rng.uniform(0.6, 1.0), rng.choice((-1, 1))
         tyres = shaped_noise(rng, samples, rate, band(250, 900)) * np.exp(-(((t - near) / length) ** 2))
         hum += panned(1.1 * tyres, side * np.clip((t - near) / length, -1, 1))
-    for _ in range(max(rng.poisson(0.3 * samples / rate), 1)):
+    for _ in range(max(rng.poisson(0.5 * samples / rate), 1)):
         add_at(hum, panned(_horn(rng, rate), rng.uniform(-0.8, 0.8)), int(rng.integers(samples)))
     return hum
 
@@ -97,7 +102,7 @@ def _horn(rng: np.random.Generator, rate: int) -> Signal:
     t = np.arange(int(rng.uniform(0.18, 0.4) * rate)) / rate
     pitch_hz = rng.uniform(380, 440)
     tone = sum(np.sin(2 * np.pi * pitch_hz * ratio * t) / ratio for ratio in (1.0, 1.26, 2.0, 2.52))
-    horn: Signal = 0.8 * np.asarray(tone) * np.minimum(1, np.minimum(t, t[-1] - t) / 0.02)
+    horn: Signal = 1.1 * np.asarray(tone) * np.minimum(1, np.minimum(t, t[-1] - t) / 0.02)
     return horn
 
 

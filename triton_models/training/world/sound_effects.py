@@ -50,3 +50,13 @@ def rumble(rng: np.random.Generator, samples: int, rate: int, energy: Signal) ->
     throb = 0.6 + 0.4 * np.sin(2 * np.pi * turns)
     rolling: Signal = np.sqrt(energy) * throb * shaped_noise(rng, samples, rate, band(70, 350, order=3))
     return rolling
+
+
+def tone(rate: int, radius: Signal) -> Signal:
+    """A soft tone, mono, whose pitch rises as an object grows (one radius in shorter sides a sample, 0 is silence)."""
+    pitch_hz = 2200 * radius
+    phase = 2 * np.pi * np.cumsum(pitch_hz) / rate
+    window = np.hanning(2 * int(0.03 * rate) + 1)
+    loudness = np.convolve(radius > 0, window / window.sum(), "same")
+    sounding: Signal = loudness * (np.sin(phase) + 0.4 * np.sin(2 * phase) + 0.2 * np.sin(3 * phase))
+    return sounding

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from triton_models.modeling.speech.phonemes import SILENCE, VOWELS, Phoneme, mouth
 
+from .scene import WORDS
+
 __all__ = [
     "SAMPLE_RATE",
     "VOICES",
@@ -35,13 +37,6 @@ __all__ = [
 ]
 
 SAMPLE_RATE = 24_000
-
-WORDS = (
-    "hello", "yes", "no", "red", "blue", "water", "morning", "goodbye", "thanks", "please", "music", "banana",
-    "sunshine", "moon", "fire", "apple", "river", "mountain", "tomorrow", "welcome", "open", "happy", "purple",
-    "everybody",
-)  # fmt: skip
-"""What the face of the world can say: clear words that sound and look different."""
 
 _SYMBOLS = {
     "A:": "AA", "0": "AA", "A@": "AA R", "a": "AE", "aa": "AE", "a#": "AH", "@": "AH", "@2": "AH", "@5": "AH",
