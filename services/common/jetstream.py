@@ -142,6 +142,12 @@ class JetStream:
         self._js: JetStreamContext = client.jetstream(timeout=_FETCH_S)
         self._streams: dict[str, StreamSpec] = {}
 
+    async def ping(self) -> None:
+        """Raises unless the server answers."""
+        if not self.client.is_connected:
+            raise ConnectionError("not connected")
+        await self.client.flush(timeout=1)
+
     async def ensure_stream(self, spec: StreamSpec) -> None:
         """Makes the stream, or brings its limits and subjects up to date; from then on `publish` remakes a lost one."""
         config = StreamConfig(

@@ -22,9 +22,11 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
+from services.common.dependencies import Check, Dependencies
 from services.common.rpc.server import RpcServer, RpcService
 from services.common.telemetry.logs import configure_logging
 from services.common.telemetry.metrics import BACKGROUND_ERRORS, metrics_server
@@ -58,6 +60,7 @@ class Runtime:
         self._resources = AsyncExitStack()
         self._services: list[RpcService] = []
         self._backgrounds: list[_Background] = []
+        self._dependencies: list[tuple[str, Check, bool]] = []
 
     async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
         """Opens a resource now; it is closed when the service stops, after everything opened later."""
@@ -66,6 +69,14 @@ class Runtime:
     def serve(self, *services: RpcService) -> None:
         """Serves these gRPC services, once everything is built."""
         self._services.extend(services)
+
+    def depends(self, name: str, check: Check, *, required: bool = True) -> None:
+        """Watches something the service needs.
+
+        Health has a name for it, and while it is gone and required the service itself is NOT_SERVING. What is not
+        required may be away for a while without a call failing.
+        """
+        self._dependencies.append((name, check, required))
 
     def background(
         self, name: str, run: Callable[[], Coroutine[Any, Any, None]], *, stop: Callable[[], None] | None = None
@@ -84,7 +95,11 @@ class Runtime:
         async with self._resources:
             await build(self)
             self.built = True
-            server = RpcServer(self._services)
+            dependencies = Dependencies(settings.dependency_patience_s)
+            for name, check, required in self._dependencies:
+                dependencies.add(name, check, required=required)
+            server = RpcServer(self._services, also_report=dependencies.names)
+            self.background("dependencies", partial(dependencies.watch, server.report))
             self.ports["grpc"] = await server.start(settings.grpc_address)
             tasks = {asyncio.create_task(b.run(), name=b.name): b for b in self._backgrounds}
             await server.set_serving()

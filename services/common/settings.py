@@ -37,6 +37,8 @@ class ServiceSettings(_KinemeshSettings):
     """OTLP/gRPC collector for traces, e.g. http://127.0.0.1:4317; absent means that spans are not exported."""
     ready_file: Path | None = None
     """File written once the service serves, with its ports as JSON; removed when it stops serving."""
+    dependency_patience_s: float = Field(default=5.0, gt=0)
+    """Seconds that something the service needs, e.g. its database, may be gone before its health says NOT_SERVING."""
     shutdown_grace_s: float = Field(default=10.0, gt=0)
     """Seconds that running calls and jobs get to finish after SIGTERM."""
 

@@ -39,6 +39,7 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     make_video = MakeVideo(store, bucket, provenance, encoding)
     publish = Publish(store, bucket, provenance, encoding)
     jetstream = await runtime.enter(open_jetstream(settings, SERVICE))
+    runtime.depends("nats", jetstream.ping, required=False)
     channel = await runtime.enter(open_channel(settings.orchestrator_address))
     loop = StageLoop(
         job_service_pb2_grpc.JobServiceStub(channel),

@@ -56,6 +56,7 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     agent = Agent(runner, pool, state)
     snapshot = partial(_snapshot, settings, state)
     session = SchedulerSession(settings.scheduler_addresses, agent, state, snapshot, pool.names)
+    runtime.depends("triton", state.require_available)
     runtime.background("session", session.run, stop=session.leave)
     runtime.background("health", partial(watch, pool, agent, state, settings.probe_interval_s))
     runtime.background("sweep", partial(every, _SWEEP_S, partial(in_thread, scratch.sweep), name="sweep"))

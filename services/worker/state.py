@@ -79,6 +79,11 @@ class WorkerState:
         self.available = available
         self.changed.set()
 
+    async def require_available(self) -> None:
+        """Raises ConnectionError unless Triton answers and its models work."""
+        if not self.available:
+            raise ConnectionError
+
     def drain(self) -> None:
         """Takes no more jobs, for the rest of the process's life."""
         self.draining = True

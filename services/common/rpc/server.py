@@ -55,9 +55,20 @@ class RpcServer:
     """A `grpc.aio` server that says honestly whether it serves.
 
     Health is NOT_SERVING until `set_serving` and from `stop` on.
+
+    Args:
+        services: What it serves.
+        also_report: Further names that health has, e.g. of databases.
+        default_deadline_s: For unary calls whose client set none.
     """
 
-    def __init__(self, services: Sequence[RpcService], *, default_deadline_s: float = DEFAULT_DEADLINE_S) -> None:
+    def __init__(
+        self,
+        services: Sequence[RpcService],
+        *,
+        also_report: Sequence[str] = (),
+        default_deadline_s: float = DEFAULT_DEADLINE_S,
+    ) -> None:
         self._server = grpc.aio.server(
             interceptors=[
                 ErrorInterceptor(),
@@ -69,6 +80,7 @@ class RpcServer:
         )
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._names = ["", *(service.descriptor.full_name for service in services)]
+        self._also_report = also_report
         for service in services:
             service.add(service.servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)  # type: ignore[no-untyped-call]
@@ -89,6 +101,17 @@ class RpcServer:
     async def set_serving(self) -> None:
         """Reports SERVING for the server and each of its services."""
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        for name in self._also_report:
+            await self.report(name, True)
+
+    async def report(self, name: str, well: bool) -> None:
+        """Reports whether one of `also_report` is well; "" stands for the server and each of its services."""
+        states = health_pb2.HealthCheckResponse
+        status = states.SERVING if well else states.NOT_SERVING
+        if name:
+            await self._health.set(name, status)
+        else:
+            await self._set_health(status)
 
     async def set_draining(self) -> None:
         """Reports NOT_SERVING for ever, so that no new calls are routed here."""
