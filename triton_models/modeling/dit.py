@@ -18,7 +18,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from .attention import CrossAttention, SpatialAttention, TemporalAttention, TemporalMode, rotary_angles
+from .attention import CrossAttention, SpatialAttention, StreamMemory, TemporalAttention, TemporalMode, rotary_angles
 from .shapes import LATENT_CHANNELS, PATCH, LatentShape, TokenGrid
 
 _TIME_FEATURES = 256
@@ -39,7 +39,7 @@ class DiTConfig:
     heads: int
     text_width: int
     summary_tokens: int
-    """The first tokens of the text, whose mean also conditions the modulation; 0 where the text encoder has none."""
+    """The first tokens of the text, which also condition the modulation; 0 where the text encoder has none."""
     channels: int = LATENT_CHANNELS
 
     @classmethod
@@ -65,9 +65,9 @@ def unpatchify(patches_BFSP: Tensor, grid: TokenGrid) -> Tensor:
     )
 
 
-def _modulate(x_BFSD: Tensor, shift_BD: Tensor, scale_BD: Tensor) -> Tensor:
+def _modulate(x_BFSD: Tensor, shift_BFD: Tensor, scale_BFD: Tensor) -> Tensor:
     normed = fn.layer_norm(x_BFSD, x_BFSD.shape[-1:], eps=1e-6)
-    return torch.addcmul(shift_BD[:, None, None], normed, 1 + scale_BD[:, None, None])
+    return torch.addcmul(shift_BFD[:, :, None], normed, 1 + scale_BFD[:, :, None])
 
 
 class Block(nn.Module):
@@ -85,20 +85,20 @@ class Block(nn.Module):
         nn.init.zeros_(self.cross.out.weight)
         nn.init.zeros_(self.cross.out.bias)
 
-    def forward(self, x_BFSD: Tensor, modulation_BMD: Tensor, text: Text, positions: Positions) -> Tensor:
-        """Takes and returns [B, F, S, D]."""
-        rows = (modulation_BMD + self.modulation_table).to(x_BFSD.dtype).unbind(1)
+    def forward(self, x_BFSD: Tensor, modulation_BFMD: Tensor, text: Text, positions: Positions) -> Tensor:
+        """Takes and returns [B, F, S, D]; the modulation may have one frame for all."""
+        rows = (modulation_BFMD + self.modulation_table).to(x_BFSD.dtype).unbind(2)
         shift, scale, gate = rows[:3]
         attended = self.spatial(_modulate(x_BFSD, shift, scale), positions.space_SE)
-        x_BFSD = torch.addcmul(x_BFSD, gate[:, None, None], attended)
+        x_BFSD = torch.addcmul(x_BFSD, gate[:, :, None], attended)
         shift, scale, gate = rows[3:6]
-        attended = self.temporal(_modulate(x_BFSD, shift, scale), positions.time_FE, positions.mode)
-        x_BFSD = torch.addcmul(x_BFSD, gate[:, None, None], attended)
+        attended = self.temporal(_modulate(x_BFSD, shift, scale), positions.time_FE, positions.mode, positions.memory)
+        x_BFSD = torch.addcmul(x_BFSD, gate[:, :, None], attended)
         told = self.cross(self.cross_norm(x_BFSD.flatten(1, 2)), text.embeddings_BKD, text.mask_BK)
         x_BFSD = x_BFSD + told.unflatten(1, x_BFSD.shape[1:3])
         shift, scale, gate = rows[6:]
         fed: Tensor = self.feed_forward(_modulate(x_BFSD, shift, scale))
-        return torch.addcmul(x_BFSD, gate[:, None, None], fed)
+        return torch.addcmul(x_BFSD, gate[:, :, None], fed)
 
 
 @dataclass(frozen=True)
@@ -118,15 +118,20 @@ class Positions:
     space_SE: Tensor
     time_FE: Tensor
     mode: TemporalMode
+    memory: StreamMemory | None
 
 
-def rotary_positions(grid: TokenGrid, head_width: int, mode: TemporalMode, device: torch.device) -> Positions:
-    """Returns separable rotary angles: in space half of a head's pairs turn with the row, half with the column."""
+def rotary_positions(grid: TokenGrid, frames_F: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
+    """Returns separable rotary angles of space [S, E], and of the frames with the indices `frames_F` in time [F, E].
+
+    In space half of a head's pairs turn with the row, half with the column.
+    """
+    device = frames_F.device
     rows = torch.arange(grid.rows, device=device).repeat_interleave(grid.columns)
     columns = torch.arange(grid.columns, device=device).repeat(grid.rows)
     half = head_width // 2
     space = torch.cat((rotary_angles(rows, half), rotary_angles(columns, half)), -1)
-    return Positions(space, rotary_angles(torch.arange(grid.frames, device=device), head_width), mode)
+    return space, rotary_angles(frames_F, head_width)
 
 
 def _waves(values: Tensor, rates: Tensor) -> Tensor:
@@ -142,10 +147,10 @@ def _place_features(grid: TokenGrid, device: torch.device) -> Tensor:
     return torch.cat((rows.repeat_interleave(grid.columns, 0), columns.repeat(grid.rows, 1)), -1)
 
 
-def _moment_features(frames: int, device: torch.device) -> Tensor:
+def _moment_features(frames_F: Tensor) -> Tensor:
     """[F, 2 octaves] waves of each frame's index: where a motion has got to, seen from its start."""
-    rates = math.pi * 2.0 ** torch.arange(_MOMENT_OCTAVES, device=device)
-    return _waves((torch.arange(frames, device=device).clamp(max=_MOMENTS - 1) + 0.5) / _MOMENTS, rates)
+    rates = math.pi * 2.0 ** torch.arange(_MOMENT_OCTAVES, device=frames_F.device)
+    return _waves((frames_F.clamp(max=_MOMENTS - 1) + 0.5) / _MOMENTS, rates)
 
 
 class VideoDiT(nn.Module):
@@ -160,7 +165,7 @@ class VideoDiT(nn.Module):
         self.moment = nn.Linear(2 * _MOMENT_OCTAVES, width)
         self.first_frame = nn.Parameter(torch.zeros(width))
         self.time = nn.Sequential(nn.Linear(_TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
-        self.summary = nn.Linear(config.text_width, width) if config.summary_tokens else None
+        self.summary = nn.Linear(config.summary_tokens * config.text_width, width) if config.summary_tokens else None
         self.modulation = nn.Linear(width, _MODULATIONS * width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.out_table = nn.Parameter(torch.zeros(2, width))
@@ -170,37 +175,49 @@ class VideoDiT(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, latent_BFHWC: Tensor, t_B: Tensor, text: Text, mode: TemporalMode | None = None) -> Tensor:
+    def forward(
+        self,
+        latent_BFHWC: Tensor,
+        t: Tensor,
+        text: Text,
+        mode: TemporalMode | None = None,
+        memory: StreamMemory | None = None,
+    ) -> Tensor:
         """Returns the velocity, float32, in the shape of the latent.
 
         Args:
             latent_BFHWC: noisy latent; H and W even.
-            t_B: noise level of each clip, 0 to 1.
+            t: noise level of each clip [B], or of each frame [B, F]: frames at 0 are given, and tell the others.
             text: conditioning; use `null_text` for none.
             mode: how frames see each other; full attention if None.
+            memory: what came before, where the latent is one chunk of a stream.
         """
         _, frames, height, width, channels = latent_BFHWC.shape
         grid = LatentShape(frames, height, width, channels).tokens()
-        device = latent_BFHWC.device
-        head_width = self.config.width // self.config.heads
-        positions = rotary_positions(grid, head_width, mode or TemporalMode(), device)
-        condition_BD = self._condition(t_B, text)
-        modulation_BMD = self.modulation(fn.silu(condition_BD)).unflatten(-1, (_MODULATIONS, -1))
-        x_BFSD = self.patch_in(patchify(latent_BFHWC)) + self.place(_place_features(grid, device))
-        x_BFSD = x_BFSD + self.moment(_moment_features(frames, device))[:, None]
-        x_BFSD = torch.cat((x_BFSD[:, :1] + self.first_frame, x_BFSD[:, 1:]), 1)
+        begun = 0 if memory is None else memory.frames
+        frames_F = torch.arange(begun, begun + frames, device=latent_BFHWC.device)
+        angles = rotary_positions(grid, frames_F, self.config.width // self.config.heads)
+        positions = Positions(*angles, mode or TemporalMode(), memory)
+        condition_BFD = self._condition(t if t.dim() == 2 else t[:, None], text)
+        modulation_BFMD = self.modulation(fn.silu(condition_BFD)).unflatten(-1, (_MODULATIONS, -1))
+        x_BFSD = self.patch_in(patchify(latent_BFHWC)) + self.place(_place_features(grid, latent_BFHWC.device))
+        moments_FD = self.moment(_moment_features(frames_F)) + self.first_frame * (frames_F == 0)[:, None]
+        x_BFSD = x_BFSD + moments_FD[:, None]
         for block in self.blocks:
-            x_BFSD = block(x_BFSD, modulation_BMD, text, positions)
-        shift, scale = (self.out_table + condition_BD[:, None]).to(x_BFSD.dtype).unbind(1)
+            x_BFSD = block(x_BFSD, modulation_BFMD, text, positions)
+        if memory is not None and memory.recording:
+            memory.frames += frames
+        shift, scale = (self.out_table + condition_BFD[:, :, None]).to(x_BFSD.dtype).unbind(2)
         return unpatchify(self.patch_out(_modulate(x_BFSD, shift, scale)), grid).float()
 
-    def _condition(self, t_B: Tensor, text: Text) -> Tensor:
-        """[B, D] of the noise level and, where the text has summary tokens, of their mean."""
-        rates = torch.exp(-math.log(1e4) * torch.arange(_TIME_FEATURES // 2, device=t_B.device) * 2 / _TIME_FEATURES)
-        condition_BD: Tensor = self.time(_waves(1000 * t_B, rates))
+    def _condition(self, t_BF: Tensor, text: Text) -> Tensor:
+        """[B, F, D] of the noise levels and, where the text has summary tokens, of those."""
+        rates = torch.exp(-math.log(1e4) * torch.arange(_TIME_FEATURES // 2, device=t_BF.device) * 2 / _TIME_FEATURES)
+        condition_BFD: Tensor = self.time(_waves(1000 * t_BF.flatten(), rates)).unflatten(0, t_BF.shape)
         if self.summary is not None:
-            condition_BD = condition_BD + self.summary(text.embeddings_BKD[:, : self.config.summary_tokens]).mean(1)
-        return condition_BD
+            told_BD = self.summary(text.embeddings_BKD[:, : self.config.summary_tokens].flatten(1))
+            condition_BFD = condition_BFD + told_BD[:, None]
+        return condition_BFD
 
     def null_text(self, batch: int, tokens: int) -> Text:
         """Returns the learned absence of text, padded to `tokens`."""

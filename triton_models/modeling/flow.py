@@ -80,6 +80,23 @@ def initial_state(shape: tuple[int, ...], seed: int, timesteps: tuple[float, ...
     return SamplerState(seeded_noise(seed, 0, shape), 0, timesteps, solver, seed)
 
 
+def noised_state(
+    source: Tensor, strength: float, seed: int, timesteps: tuple[float, ...], solver: Solver
+) -> SamplerState:
+    """Returns `source` with noise, at the first level of the schedule that is not above `strength`.
+
+    Sampling from there keeps what that much noise has not hidden: the layout at low strength, hardly a colour near 1.
+
+    Raises:
+        ValueError: strength is not above 0 and at most 1.
+    """
+    if not 0 < strength <= 1:
+        raise ValueError(f"strength {strength} is not above 0 and at most 1")
+    step = next(index for index, t in enumerate(timesteps) if t <= strength)
+    noise = seeded_noise(seed, 0, tuple(source.shape))
+    return SamplerState(torch.lerp(source, noise, timesteps[step]), step, timesteps, solver, seed)
+
+
 def advance(state: SamplerState, velocity: Velocity) -> SamplerState:
     """Returns the state after one more step.
 

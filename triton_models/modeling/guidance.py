@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
-from .attention import TemporalMode
+from .attention import StreamMemory, TemporalMode
 from .dit import Text, VideoDiT
 from .flow import Velocity
 
@@ -21,15 +21,22 @@ def pad_text(text: Text, tokens: int) -> Text:
 
 
 def guided_velocity(
-    dit: VideoDiT, text: Text, scale: float, negative: Text | None = None, mode: TemporalMode | None = None
+    dit: VideoDiT,
+    text: Text,
+    scale: float,
+    negative: Text | None = None,
+    mode: TemporalMode | None = None,
+    memory: StreamMemory | None = None,
+    held: int = 0,
 ) -> Velocity:
     """Returns the velocity function of one clip (B = 1).
 
     At scale 1 it is the conditional velocity; otherwise both passes run as one batch of two. `negative` takes the
-    place of the learned null text.
+    place of the learned null text. A `memory` belongs to one scale, since it remembers both passes. The first `held`
+    frames are given: the network is told that they are at noise level 0, and they do not move.
     """
     if scale == 1:
-        return lambda latent, t: dit(latent, latent.new_full((1,), t), text, mode)
+        return lambda latent, t: _moving(dit(latent, _levels(latent, t, held), text, mode, memory), held)
     tokens = max(
         text.embeddings_BKD.shape[1], dit.null_text_KD.shape[0] if negative is None else negative.mask_BK.shape[1]
     )
@@ -40,8 +47,21 @@ def guided_velocity(
     )
 
     def velocity(latent: Tensor, t: float) -> Tensor:
-        conditional, unconditional = dit(latent.repeat(2, 1, 1, 1, 1), latent.new_full((2,), t), both, mode).chunk(2)
-        guided: Tensor = unconditional + scale * (conditional - unconditional)
-        return guided
+        latents = latent.repeat(2, 1, 1, 1, 1)
+        conditional, unconditional = dit(latents, _levels(latents, t, held), both, mode, memory).chunk(2)
+        return _moving(unconditional + scale * (conditional - unconditional), held)
 
     return velocity
+
+
+def _levels(latent_BFHWC: Tensor, t: float, held: int) -> Tensor:
+    """[B] of the noise level, or [B, F] where some frames have none."""
+    if not held:
+        return latent_BFHWC.new_full((len(latent_BFHWC),), t)
+    levels_BF = latent_BFHWC.new_full(latent_BFHWC.shape[:2], t)
+    levels_BF[:, :held] = 0
+    return levels_BF
+
+
+def _moving(velocity_BFHWC: Tensor, held: int) -> Tensor:
+    return torch.cat((torch.zeros_like(velocity_BFHWC[:, :held]), velocity_BFHWC[:, held:]), 1)

@@ -7,13 +7,16 @@ for state in sample(model, plan, state, prompt):
     ...                                   # report the step, save a checkpoint, stop
 for frames in decode(model, plan, state.latent):
     ...                                   # uint8 [T, H, W, 3]
+
+A picture becomes the first frame by `start(plan, seed, first_frame=encode_picture(model, plan, picture))` and a plan
+with `held_frames=1`; `restart` begins from a clip instead of noise; `stream` makes frames for as long as it is asked.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
@@ -21,10 +24,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as fn
 
-from .attention import TemporalMode
+from .attention import StreamMemory, TemporalMode
 from .dit import Text
-from .flow import SamplerState, Solver, advance, initial_state, shifted_schedule
+from .flow import SamplerState, Solver, advance, initial_state, noised_state, seeded_noise, shifted_schedule
 from .guidance import guided_velocity
 from .reference import ReferenceConfig, ReferenceModel
 from .shapes import VideoShape
@@ -44,6 +48,8 @@ class GenerationPlan:
     student: bool
     """Whether the model's student samples."""
     mode: TemporalMode
+    held_frames: int = 0
+    """Latent frames at the start that are given and stay to the bit: 1 where the clip begins with a picture."""
 
 
 def plan_generation(
@@ -81,16 +87,69 @@ def plan_generation(
     )
 
 
-def request_digest(plan: GenerationPlan, prompt: PromptEmbedding, seed: int) -> str:
+def request_digest(plan: GenerationPlan, prompt: PromptEmbedding, seed: int, first_frame: Tensor | None = None) -> str:
     """Returns the sha256 that binds a checkpoint to its request."""
     digest = hashlib.sha256(json.dumps([asdict(plan), seed], sort_keys=True).encode())
     digest.update(prompt.embeddings.numpy().tobytes())
+    if first_frame is not None:
+        digest.update(first_frame.numpy().tobytes())
     return digest.hexdigest()
 
 
-def start(plan: GenerationPlan, seed: int) -> SamplerState:
-    """Returns the noise that sampling begins from."""
-    return initial_state((1, *plan.shape.latent()), seed, plan.timesteps, plan.solver)
+def start(plan: GenerationPlan, seed: int, first_frame: Tensor | None = None) -> SamplerState:
+    """Returns the noise that sampling begins from, after the given latent [1, 1, H, W, C] if there is one.
+
+    Raises:
+        ValueError: the plan holds another number of frames.
+    """
+    state = initial_state((1, *plan.shape.latent()), seed, plan.timesteps, plan.solver)
+    held = 0 if first_frame is None else first_frame.shape[1]
+    if held != plan.held_frames:
+        raise ValueError(f"the plan holds {plan.held_frames} frames, {held} are given")
+    if first_frame is not None:
+        state.latent[:, :held] = first_frame
+    return state
+
+
+def restart(plan: GenerationPlan, seed: int, source: Tensor, strength: float) -> SamplerState:
+    """Returns the state from which another clip's latent [1, F, H, W, C] is made anew, the freer the higher `strength`.
+
+    Raises:
+        ValueError: the source is not of the plan's shape, or strength not in (0, 1].
+    """
+    if tuple(source.shape[1:]) != plan.shape.latent():
+        raise ValueError(f"a source of {tuple(source.shape[1:])} is not of {tuple(plan.shape.latent())}")
+    return noised_state(source, strength, seed, plan.timesteps, plan.solver)
+
+
+def encode_clip(model: ReferenceModel, plan: GenerationPlan, frames: NDArray[np.uint8]) -> Tensor:
+    """Returns the latent [1, F, h, w, C] of frames uint8 [T, H, W, 3] of any size, scaled and cropped to the plan's.
+
+    The last frame is repeated where the grid asks for more.
+    """
+    padded = VideoShape(len(frames), *plan.shape[1:]).padded()
+    video_FCHW = _covering(torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1, *plan.shape[1:])
+    height, width = video_FCHW.shape[2:]
+    video_FCHW = fn.pad(video_FCHW, (0, padded.width - width, 0, padded.height - height), "replicate")
+    repeats = padded.frames - len(frames)
+    video_FCHW = torch.cat((video_FCHW, video_FCHW[-1:].expand(repeats, -1, -1, -1)))
+    with torch.inference_mode():
+        latent: Tensor = model.vae.encode(video_FCHW.permute(1, 0, 2, 3)[None])
+    return latent
+
+
+def encode_picture(model: ReferenceModel, plan: GenerationPlan, picture: NDArray[np.uint8]) -> Tensor:
+    """Returns the latent [1, 1, h, w, C] of a picture uint8 [H, W, 3], for `start`."""
+    return encode_clip(model, plan, picture[None])
+
+
+def _covering(video_FCHW: Tensor, height: int, width: int) -> Tensor:
+    """Scales so that the frame covers the size, and crops what is over, evenly."""
+    scale = max(height / video_FCHW.shape[2], width / video_FCHW.shape[3])
+    size = [max(goal, round(scale * now)) for goal, now in zip((height, width), video_FCHW.shape[2:], strict=True)]
+    scaled = fn.interpolate(video_FCHW, size, mode="bilinear", antialias=True)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    return scaled[:, :, top : top + height, left : left + width]
 
 
 def sample(
@@ -106,11 +165,32 @@ def sample(
     """
     against = None if negative is None else _batched(negative)
     dit = model.transformer(student=plan.student)
-    velocity = guided_velocity(dit, _batched(prompt), plan.guidance, against, plan.mode)
+    velocity = guided_velocity(dit, _batched(prompt), plan.guidance, against, plan.mode, held=plan.held_frames)
     while not state.finished:
         with torch.inference_mode(), _arithmetic(model.config):
             state = advance(state, velocity)
         yield state
+
+
+def stream(model: ReferenceModel, plan: GenerationPlan, seed: int, prompt: PromptEmbedding) -> Iterator[Tensor]:
+    """Yields latent chunks [1, n, H, W, C] of the plan's clip, each finished before the next begins.
+
+    Frames see their own chunk and, through a memory of keys and values that does not grow, the clean chunks before it.
+    """
+    config, dit = model.config, model.transformer(student=plan.student)
+    memory = StreamMemory(limit=config.stream_memory)
+    velocity = guided_velocity(dit, _batched(prompt), plan.guidance, memory=memory)
+    frames, *size = plan.shape.latent()
+    for number, begun in enumerate(range(0, frames, config.stream_chunk)):
+        shape = (1, min(config.stream_chunk, frames - begun), *size)
+        state = SamplerState(seeded_noise(seed, number, shape), 0, plan.timesteps, plan.solver, seed)
+        with torch.inference_mode(), _arithmetic(config):
+            while not state.finished:
+                state = advance(state, velocity)
+            memory.recording = True
+            velocity(state.latent, 0.0)
+            memory.recording = False
+        yield state.latent
 
 
 def decode(
@@ -120,9 +200,14 @@ def decode(
 
     Each chunk comes from `chunk_frames` latent frames; memory does not grow with the clip's length.
     """
+    return decode_chunks(model, plan, torch.split(latent, chunk_frames, 1))
+
+
+def decode_chunks(model: ReferenceModel, plan: GenerationPlan, chunks: Iterable[Tensor]) -> Iterator[NDArray[np.uint8]]:
+    """Yields the frames of each latent chunk of a clip, for example of a `stream`, as soon as it is there."""
     left = plan.shape.frames
     with torch.inference_mode(), _arithmetic(model.config):
-        for video_BCFHW in model.vae.decode_chunks(torch.split(latent, chunk_frames, 1)):
+        for video_BCFHW in model.vae.decode_chunks(chunks):
             yield to_frames(video_BCFHW[0, :, :left, : plan.shape.height, : plan.shape.width])
             left -= min(left, video_BCFHW.shape[2])
 

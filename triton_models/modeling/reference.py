@@ -67,6 +67,10 @@ class ReferenceConfig:
     """Clips of up to so many latent frames use full temporal attention, longer ones a sliding window."""
     window: int = 8
     anchor_interval: int = 32
+    stream_chunk: int = 4
+    """Latent frames that a stream makes at a time."""
+    stream_memory: int = 16
+    """Latent frames that a stream remembers."""
     precision: str = "bfloat16"
     """Of the transformer's and decoder's arithmetic: bfloat16 or float32."""
     text: TextConfig = field(default_factory=TextConfig)
@@ -78,6 +82,10 @@ class ReferenceConfig:
         if latent_frames <= self.full_attention_frames:
             return TemporalMode()
         return TemporalMode(kind="sliding", window=self.window, anchor_interval=self.anchor_interval, causal=False)
+
+    def stream_mode(self) -> TemporalMode:
+        """Returns how the frames of a stream see each other."""
+        return TemporalMode(kind="causal", chunk=self.stream_chunk)
 
     @classmethod
     def from_json(cls, text: str) -> ReferenceConfig:

@@ -32,7 +32,9 @@ class TextConfig:
     """Distinct grams; bucket 0 is padding."""
     summary_tokens: int = 5
     """Learned tokens in front of the words, which training makes say what the prompt means as a whole."""
-    max_words: int = 48
+    places: int = 48
+    """Words told apart by place; word 48 has the place of word 0, and so on."""
+    max_words: int = 256
     """Words beyond these are ignored."""
 
 
@@ -78,7 +80,7 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.grams = nn.EmbeddingBag(config.buckets, config.width, mode="mean", padding_idx=0)
-        self.places = nn.Parameter(torch.randn(config.max_words, config.width) * 0.1)
+        self.places = nn.Parameter(torch.randn(config.places, config.width) * 0.1)
         self.summary = nn.Parameter(torch.randn(config.summary_tokens, config.width))
         layer = nn.TransformerEncoderLayer(
             config.width, config.heads, 2 * config.width, dropout=0.0, batch_first=True, norm_first=True
@@ -89,7 +91,8 @@ class TextEncoder(nn.Module):
     def forward(self, grams_BLG: Tensor) -> tuple[Tensor, Tensor]:
         """Returns embeddings [B, K, D] with K = summary_tokens + L, and the bool mask [B, K] of real tokens."""
         batch, words, grams = grams_BLG.shape
-        embedded = self.grams(grams_BLG.reshape(-1, grams)).view(batch, words, -1) + self.places[:words]
+        places_L = torch.arange(words, device=grams_BLG.device) % self.config.places
+        embedded = self.grams(grams_BLG.reshape(-1, grams)).view(batch, words, -1) + self.places[places_L]
         x_BKD = torch.cat((self.summary.expand(batch, -1, -1), embedded), 1)
         real_BL = grams_BLG.any(-1)
         mask_BK = torch.cat((real_BL.new_ones(batch, self.config.summary_tokens), real_BL), 1)

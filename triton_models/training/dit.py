@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import math
 import tempfile
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, distributed, nn
 from torch.multiprocessing.spawn import spawn
 
+from ..modeling.attention import TemporalMode
 from ..modeling.dit import Text, VideoDiT
 from ..modeling.reference import DIT_FILE, TEXT_FILE, ReferenceConfig, load_config, save_weights
 from ..modeling.text import TextEncoder, collate, tokenize
@@ -32,19 +32,25 @@ LEARNING_RATE = 2e-3
 _WARMUP_STEPS = 150
 _TEXT_DROPOUT = 0.1
 BATCH_TOKENS = 2700
-"""Tokens of one batch: 16 clips of two seconds, or 6 of five."""
+"""Tokens of one batch: 96 pictures, 16 clips of two seconds, or 6 of five."""
 _SAVE_EVERY_S = 240
-_LONG = 16
-_LONG_CUTS = (6, 10, 16, 16)
-_CURRICULUM = ((0.22, 2), (0.5, 4), (0.68, 6), (math.inf, 16))
-"""(until this share of the time, latent frames at most)."""
+_LENGTHS = (1, 2, 6, 10, 16)
+"""Latent frames of a batch's clips."""
+_LENGTH_SHARES = ((0.25, 0.15, 0.3, 0.1, 0.2), (0.05, 0.05, 0.2, 0.1, 0.6))
+"""Of batches, when the run begins and when it ends: pictures teach words and shapes cheaply, long clips motion."""
+_FIRST_FRAME_SHARE = 0.25
+"""Of clips: those whose first frame is given."""
+_CAUSAL_SHARE = 0.1
+"""Of batches of clips: those that see the past alone, in chunks each with a noise level of its own."""
+_GIVEN_CHUNK_SHARE = 0.3
+"""Of the chunks of those."""
 
 
 def emphasis(scene: Scene) -> float:
-    """Returns how often a scene is drawn: motion is learned last, landscapes first."""
-    if scene.actor is None:
-        return 0.4
-    return {"bounce": 3.0, "left": 2.0, "right": 2.0}.get(scene.actor.motion, 1.0)
+    """Returns how often a scene is drawn: what bounces or crosses the frame is learned last, plain views first."""
+    if not scene.actors:
+        return 1.0 if scene.face is not None else 0.7
+    return max({"bounce": 2.0, "left": 1.5, "right": 1.5}.get(actor.motion, 1.0) for actor in scene.actors)
 
 
 def _normalised(weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -59,8 +65,8 @@ class Clips:
         self.encoder = encoder
         self.buckets = [load_bucket(bucket) for bucket in BUCKETS if bucket.path.exists()]
         self.chances = [_normalised(np.array([emphasis(sample_scene(s)) for s in seeds])) for _, seeds in self.buckets]
-        self.long = np.array([latents.shape[1] >= _LONG for latents, _ in self.buckets], float)
-        self.shares = _normalised(np.array([latents.numel() for latents, _ in self.buckets], float))
+        self.frames = np.array([latents.shape[1] for latents, _ in self.buckets])
+        self.shares = np.array([latents.shape[0] for latents, _ in self.buckets], float)
 
     def batch(self, draw: int, longest: int, tokens: int = BATCH_TOKENS) -> tuple[Tensor, Text]:
         """Returns latents [B, F, H, W, C] and their captions, freshly worded; the same for the same arguments.
@@ -69,11 +75,7 @@ class Clips:
         as many as make up about `tokens`.
         """
         rng = np.random.default_rng((draw, 6))
-        choice = self.shares
-        if longest >= _LONG:
-            # What is asked for is five seconds or more, shown from its start: the last stage sees nothing else.
-            choice, longest = _normalised(self.shares * self.long), int(rng.choice(_LONG_CUTS))
-        bucket = rng.choice(len(self.buckets), p=choice)
+        bucket = rng.choice(len(self.buckets), p=_normalised(np.where(self.frames >= longest, self.shares, 0)))
         latents, seeds = self.buckets[bucket]
         latents = latents[:, :longest]
         frames, height, width, _ = latents.shape[1:]
@@ -90,28 +92,58 @@ def training_noise_level(size: int, generator: torch.Generator) -> Tensor:
     return torch.sigmoid(1.4 + 1.2 * torch.randn(size, generator=generator))
 
 
-def flow_loss(dit: VideoDiT, data: Tensor, text: Text, generator: torch.Generator) -> Tensor:
-    """Returns the mean squared error of the velocity; a tenth of the captions are replaced by the null text."""
-    size = len(data)
-    t_B = training_noise_level(size, generator)
-    noise = torch.randn(data.shape, generator=generator)
-    mixed = torch.lerp(data, noise, t_B.view(-1, 1, 1, 1, 1))
-    null = dit.null_text(size, text.mask_BK.shape[1])
+def told_or_not(dit: VideoDiT, text: Text, generator: torch.Generator) -> Text:
+    """Returns the text with a tenth of the captions replaced by the null text, for guidance."""
+    size, tokens = text.mask_BK.shape
+    null = dit.null_text(size, tokens)
     drop = torch.rand(size, generator=generator) < _TEXT_DROPOUT
-    told = Text(
+    return Text(
         torch.where(drop[:, None, None], null.embeddings_BKD, text.embeddings_BKD),
         torch.where(drop[:, None], null.mask_BK, text.mask_BK),
     )
-    loss: Tensor = (dit(mixed, t_B, told) - (noise - data)).square().mean()
+
+
+def frame_noise_levels(size: int, frames: int, mode: TemporalMode, generator: torch.Generator) -> Tensor:
+    """Returns noise levels [size, frames], 0 for frames that are given.
+
+    In full attention a clip has one level, and in a quarter of the clips the first frame is given. In causal attention
+    each chunk has its own, and three in ten are given: what a stream sees of its past.
+    """
+    if frames == 1:
+        return training_noise_level(size, generator)[:, None]
+    if mode.kind == "full":
+        levels = training_noise_level(size, generator)[:, None].repeat(1, frames)
+        levels[:, 0] *= torch.rand(size, generator=generator) >= _FIRST_FRAME_SHARE
+        return levels
+    chunks = -(-frames // mode.chunk)
+    levels = training_noise_level(size * chunks, generator).view(size, chunks)
+    given = torch.rand(size, chunks, generator=generator) < _GIVEN_CHUNK_SHARE
+    given[:, -1] = False
+    return levels.masked_fill(given, 0).repeat_interleave(mode.chunk, 1)[:, :frames]
+
+
+def flow_loss(dit: VideoDiT, data: Tensor, text: Text, mode: TemporalMode, generator: torch.Generator) -> Tensor:
+    """Returns the mean squared error of the velocity over all frames that are not given."""
+    t_BF = frame_noise_levels(len(data), data.shape[1], mode, generator)
+    noise = torch.randn(data.shape, generator=generator)
+    mixed = torch.lerp(data, noise, t_BF[..., None, None, None])
+    velocity = dit(mixed, t_BF, told_or_not(dit, text, generator), mode)
+    errors_BF = (velocity - (noise - data)).square().mean((2, 3, 4))
+    made_BF = t_BF > 0
+    loss: Tensor = (errors_BF * made_BF).sum() / made_BF.sum()
     return loss
 
 
-def curriculum(share: float) -> int:
-    """Returns the most latent frames of a clip, by the share of the time that has passed.
+def clip_length(draw: int, share: float) -> int:
+    """Returns the latent frames of a batch's clips, when a share (0 to 1) of the time has passed."""
+    begin, end = np.array(_LENGTH_SHARES)
+    return int(np.random.default_rng((draw, 8)).choice(_LENGTHS, p=begin + (end - begin) * share))
 
-    Two frames teach words, shapes and places at a third of the price of six; then come motion and length.
-    """
-    return next(longest for until, longest in _CURRICULUM if share <= until)
+
+def batch_mode(draw: int, config: ReferenceConfig) -> TemporalMode:
+    """Returns how the frames of a batch see each other."""
+    causal = np.random.default_rng((draw, 9)).random() < _CAUSAL_SHARE
+    return config.stream_mode() if causal else TemporalMode()
 
 
 def learning_rate(step: int, share: float) -> float:
@@ -187,13 +219,17 @@ def train(rank: int, workers: int, minutes: float, name: str, meeting: Path) -> 
     muon, adam = optimisers(dit)
     parts = {"dit": dit, "average": average, "muon": muon, "adam": adam}
     run = Run.open(name, parts)
+    for block in dit.blocks:
+        # One graph serves all blocks and lengths; in bfloat16 it is twice as fast as float32 without it.
+        block.compile(dynamic=True)
     saved_at = run.elapsed_s
     while (share := team.agree(run.elapsed_s / (minutes * 60))) < 1:
         for group in (*muon.param_groups, *adam.param_groups):
             group["lr"] = learning_rate(run.step, share)
         draw = run.step * workers + rank
-        latents, text = clips.batch(draw, curriculum(share), BATCH_TOKENS // workers)
-        loss = flow_loss(dit, latents, text, torch.Generator().manual_seed(draw))
+        latents, text = clips.batch(draw, clip_length(draw, share), BATCH_TOKENS // workers)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = flow_loss(dit, latents, text, batch_mode(draw, config), torch.Generator().manual_seed(draw))
         _descend(dit, loss, (muon, adam), team)
         follow(average, dit, run.step)
         run.record(loss.item(), every=50 if rank == 0 else 10**9)

@@ -1,14 +1,17 @@
 """Fits the VAE's linear part, and renders and encodes the clips that the transformer trains on.
 
-Run as `python -m triton_models.training.latents`. Each bucket of one aspect ratio and length becomes one safetensors
-file of normalised latents [N, F, H, W, 16] (float16) and the scenes' seeds [N].
+Run as `python -m triton_models.training.latents --workers 2`. Each bucket of one aspect ratio and length becomes one
+safetensors file of normalised latents [N, F, H, W, 16] (float16) and the scenes' seeds [N]. Clips are shown from their
+start, as they will be asked for: where a motion has got to is then known from the frame's index.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..modeling.reference import VAE_FILE, ReferenceConfig, save_weights
+from ..modeling.reference import VAE_FILE, ReferenceConfig, load_config, save_weights
 from ..modeling.shapes import LATENT_CHANNELS, VideoShape
 from ..modeling.vae import VideoVAE, blocks_of
 from .run import RUNS, WEIGHTS
@@ -37,27 +40,27 @@ class Bucket:
     @property
     def path(self) -> Path:
         """Where its latents are kept."""
-        return RUNS / f"latents_{self.aspect.replace(':', 'x')}_{self.frames}.safetensors"
+        return RUNS / "latents" / f"{self.aspect.replace(':', 'x')}_{self.frames}.safetensors"
 
 
 BUCKETS = (
     Bucket("16:9", 21, 9000),
-    Bucket("9:16", 21, 1200),
-    Bucket("1:1", 21, 1200),
-    Bucket("4:3", 21, 1200),
-    Bucket("16:9", 61, 2400),
-    Bucket("9:16", 61, 300),
-    Bucket("1:1", 61, 300),
-    Bucket("4:3", 61, 300),
+    Bucket("16:9", 1, 16000),
+    Bucket("16:9", 61, 6000),
+    *(Bucket(aspect, 21, 1200) for aspect in ("9:16", "1:1", "4:3")),
+    *(Bucket(aspect, 1, 1500) for aspect in ("9:16", "1:1", "4:3")),
+    *(Bucket(aspect, 61, 700) for aspect in ("9:16", "1:1", "4:3")),
 )
+_PART = 100
+"""Clips that a worker encodes at a time."""
 
 
-def render_clip(scene: Scene, frames: int, config: ReferenceConfig, aspect: str) -> NDArray[np.uint8]:
-    """Returns the clip, padded to the grid, from a start that depends on the scene: [frames, H, W, 3]."""
+def render_clip(
+    scene: Scene, frames: int, config: ReferenceConfig, aspect: str, start_s: float = 0.0
+) -> NDArray[np.uint8]:
+    """Returns the clip, padded to the grid: [frames, H, W, 3]."""
     width, height = config.sizes[aspect]
-    rng = np.random.default_rng((scene.seed, 5))
-    spare_s = 0.0 if scene.begins or frames > 40 or rng.random() < 0.3 else 3.2
-    clip = render(scene, frames, config.fps, width, height, start_s=spare_s * rng.random())
+    clip = render(scene, frames, config.fps, width, height, start_s=start_s)
     padded = VideoShape(frames, height, width).padded()
     return np.pad(clip, ((0, 0), (0, padded.height - height), (0, padded.width - width), (0, 0)), "edge")
 
@@ -87,19 +90,37 @@ def fit_linear(vae: VideoVAE, config: ReferenceConfig, clips: int = 1200) -> Non
     vae.scale.copy_(deviations.sqrt() * deviations.mean().sqrt())
 
 
+def load_vae(config: ReferenceConfig) -> VideoVAE:
+    """Returns the VAE as its weights are shipped: what is trained on must be what is decoded."""
+    vae = VideoVAE(config.vae)
+    vae.load_state_dict(load_file(WEIGHTS / VAE_FILE))
+    return vae.eval()
+
+
 @torch.inference_mode()
-def encode_bucket(vae: VideoVAE, config: ReferenceConfig, bucket: Bucket, first_seed: int) -> None:
+def encode_part(bucket: Bucket, seeds: range) -> Tensor:
+    """Renders and encodes a few clips of a bucket: float16 [N, F, H, W, 16]."""
+    torch.set_num_threads(1)
+    config = load_config(WEIGHTS)
+    vae = load_vae(config)
+    scenes = (sample_scene(seed) for seed in seeds)
+    clips = (render_clip(scene, bucket.frames, config, bucket.aspect) for scene in scenes)
+    return torch.cat([vae.encode(to_video(clip)).half() for clip in clips])
+
+
+def encode_bucket(bucket: Bucket, first_seed: int, workers: ProcessPoolExecutor) -> None:
     """Renders and encodes the clips of a bucket, unless its file is there."""
     if bucket.path.exists():
         return
-    seeds = range(first_seed, first_seed + bucket.clips)
-    latents = torch.cat(
-        [
-            vae.encode(to_video(render_clip(sample_scene(seed), bucket.frames, config, bucket.aspect))).half()
-            for seed in seeds
-        ]
-    )
-    save_file({"latents": latents, "seeds": torch.tensor(list(seeds))}, bucket.path)
+    parts = [
+        range(start, min(start + _PART, first_seed + bucket.clips))
+        for start in range(first_seed, first_seed + bucket.clips, _PART)
+    ]
+    latents = torch.cat(list(workers.map(encode_part, [bucket] * len(parts), parts)))
+    bucket.path.parent.mkdir(parents=True, exist_ok=True)
+    partial = bucket.path.with_suffix(".partial")
+    save_file({"latents": latents, "seeds": torch.arange(first_seed, first_seed + bucket.clips)}, partial)
+    partial.replace(bucket.path)
     print(bucket, tuple(latents.shape), f"rms {latents.float().square().mean().sqrt():.3f}", flush=True)
 
 
@@ -111,21 +132,19 @@ def load_bucket(bucket: Bucket) -> tuple[Tensor, list[int]]:
 
 def main() -> None:
     """Fits the linear VAE if it has no weights yet, then encodes every bucket."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=2)
+    workers = parser.parse_args().workers
     torch.manual_seed(0)
     begun = time.monotonic()
-    config = ReferenceConfig()
-    vae = VideoVAE(config.vae)
-    if (WEIGHTS / VAE_FILE).exists():
-        vae.load_state_dict(load_file(WEIGHTS / VAE_FILE))
-    else:
+    if not (WEIGHTS / VAE_FILE).exists():
+        config = load_config(WEIGHTS)
+        vae = VideoVAE(config.vae)
         fit_linear(vae, config)
-        # What is trained on must be what is shipped, so the basis is rounded before anything is encoded with it.
         save_weights(vae, WEIGHTS / VAE_FILE)
-        vae.load_state_dict(load_file(WEIGHTS / VAE_FILE))
-    RUNS.mkdir(parents=True, exist_ok=True)
-    for number, bucket in enumerate(BUCKETS):
-        encode_bucket(vae, config, bucket, 10**6 * (number + 1))
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        for number, bucket in enumerate(BUCKETS):
+            encode_bucket(bucket, 10**6 * (number + 1), pool)
     print(f"latents in {time.monotonic() - begun:.0f} s")
 
 

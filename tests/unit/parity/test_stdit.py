@@ -50,16 +50,16 @@ def block_of_ours(recorded: dict[str, Tensor], index: int, x_BFSD: Tensor) -> Te
     cross = load(
         CrossAttention(width, HEADS), weights, q="cross_attn.q_linear", kv="cross_attn.kv_linear", out="cross_attn.proj"
     )
-    rows = (weights["scale_shift_table"] + recorded["modulation"]).unbind(1)
+    rows = (weights["scale_shift_table"] + recorded["modulation"])[:, None].unbind(2)
     shift, scale, gate, feed_shift, feed_scale, feed_gate = rows
-    x_BFSD = x_BFSD + gate[:, None, None] * spatial(_modulate(x_BFSD, shift, scale), still_S)
+    x_BFSD = x_BFSD + gate[:, :, None] * spatial(_modulate(x_BFSD, shift, scale), still_S)
     places = recorded["temporal_positions"][:, :, None] if index == 0 else torch.zeros(())
-    x_BFSD = x_BFSD + gate[:, None, None] * temporal(x_BFSD + places, still_F, TemporalMode())
+    x_BFSD = x_BFSD + gate[:, :, None] * temporal(x_BFSD + places, still_F, TemporalMode())
     mask = torch.arange(recorded["text"].shape[1]) < recorded["lengths"][:, None]
     x_BFSD = x_BFSD + cross(x_BFSD.flatten(1, 2), recorded["text"], mask).view(x_BFSD.shape)
     hidden = fn.linear(_modulate(x_BFSD, feed_shift, feed_scale), weights["mlp.fc1.weight"], weights["mlp.fc1.bias"])
     fed = fn.linear(fn.gelu(hidden, approximate="tanh"), weights["mlp.fc2.weight"], weights["mlp.fc2.bias"])
-    return x_BFSD + feed_gate[:, None, None] * fed
+    return x_BFSD + feed_gate[:, :, None] * fed
 
 
 @torch.inference_mode()
