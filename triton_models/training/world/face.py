@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ Track1D = NDArray[np.float64]
 
 _HEAD = (0.28, 0.35)
 """Half width and half height, in shorter sides of the frame."""
+_REACH = 0.42
+"""Nothing of a face is further from the middle than this."""
 _MOUTH_Y = 0.18
 _HAIR: dict[str, Colour] = {
     "black": (0.10, 0.08, 0.08),
@@ -69,6 +72,15 @@ def _bob(times: Track1D) -> Track1D:
 
 def draw_face(picture: Picture, face: Face, times: Track1D, view: View) -> Picture:
     """Returns the picture with the face in its middle, [T, H, W, 3]."""
+    drawn = np.array(np.broadcast_to(picture, (len(times), *picture.shape[1:])))
+    near = np.flatnonzero(np.abs(view.x[0, 0]) < _REACH)
+    middle = slice(near[0], near[-1] + 1)
+    drawn[:, :, middle] = _paint(drawn[:, :, middle], face, times, replace(view, x=view.x[..., middle]))
+    return drawn
+
+
+def _paint(picture: Picture, face: Face, times: Track1D, view: View) -> Picture:
+    """Returns a picture that the face fills."""
     aperture, width = (track.astype(np.float32)[:, None, None] for track in _mouth(face, times))
     # y of the view counts from the horizon, that of the face from the middle of the frame.
     y = view.y + np.float32(view.sky - view.height / 2) - _bob(times).astype(np.float32)[:, None, None]
