@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import asyncpg
 import av
 
 from deploy.local.database import DATABASE
@@ -93,7 +92,7 @@ class Arena:
             if isinstance(killed, Exception):
                 raise killed
             books = Books(self.mesh.inside.postgres.dsn(database=DATABASE), names)
-            await self._rest(books)
+            await books.rest(REST_S)
             await load.look_back()
             history = await self._history(load, books, receiver)
         outcomes = Counter(job.status for job in history.jobs)
@@ -121,18 +120,6 @@ class Arena:
             self.mesh.kill_stub(chance.choice(["triton", "triton-2"]), chance.choice(_STUBS))
         else:
             self.mesh.kill(f"{name}-2" if name in {"worker", "triton"} and chance.random() < 0.5 else name)
-
-    async def _rest(self, books: Books) -> None:
-        """Waits until nothing is going on any more; what does not come to rest is for the checker to name."""
-        deadline = time.monotonic() + REST_S
-        while time.monotonic() < deadline:
-            try:
-                if not await books.unrest():
-                    return
-            except (OSError, asyncpg.PostgresError, TimeoutError):
-                logger.info("database not there yet")
-            await asyncio.sleep(0.2)
-        logger.error("no rest", extra={"unrest": await books.unrest()})
 
     async def _history(self, load: Load, books: Books, receiver: Receiver) -> History:
         known = await books.read()

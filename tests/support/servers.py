@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -45,6 +46,13 @@ async def postgres(server_directory: Path) -> AsyncIterator[Postgres]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def postgres_dsn(postgres: Postgres) -> AsyncIterator[str]:
     """The superuser's DSN of an empty database for one test, dropped afterwards."""
+    async with empty_database(postgres) as dsn:
+        yield dsn
+
+
+@asynccontextmanager
+async def empty_database(postgres: Postgres) -> AsyncIterator[str]:
+    """Yields the superuser's DSN of an empty database, which is dropped afterwards."""
     name = f"test_{next(_numbers)}"
     admin = await asyncpg.connect(postgres.dsn())
     try:

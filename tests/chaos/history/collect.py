@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
 
 from tests.chaos.history.model import Account, Assignment, Change, Checkpoint, Hold, Job, Key, Posting
+
+logger = logging.getLogger(__name__)
 
 _SPEC = (
     "text_prompt",
@@ -41,6 +46,10 @@ SELECT e.*, t.kind, t.request_id
 FROM billing.ledger_entries e JOIN billing.ledger_transactions t USING (transaction_id) WHERE user_id = ANY($1)
 """
 _ACCOUNTS = "SELECT * FROM billing.accounts WHERE user_id = ANY($1)"
+_INBOX = """
+SELECT message_id FROM billing.inbox JOIN orchestrator.video_generations v
+    ON message_id IN (v.last_event_id::text, 'reconcile-' || v.request_id) WHERE user_id = ANY($1)
+"""
 _UNREST = """
 SELECT (SELECT count(*) FROM orchestrator.video_generations WHERE user_id = ANY($1) AND completed_at IS NULL)
     AS unfinished,
@@ -64,7 +73,19 @@ class Books:
         (row,) = await self._fetch(_UNREST)
         return {kind: count for kind, count in row.items() if count}
 
-    async def read(self) -> dict[str, Sequence[Any]]:
+    async def rest(self, within_s: float) -> dict[str, int]:
+        """Waits until nothing is going on; returns what still is when the time is up, or {} at rest."""
+        deadline = time.monotonic() + within_s
+        unrest = {"database": 1}
+        while unrest and time.monotonic() < deadline:
+            try:
+                unrest = await self.unrest()
+            except (OSError, asyncpg.PostgresError, TimeoutError):
+                logger.info("database not there yet")
+            await asyncio.sleep(0.1)
+        return unrest
+
+    async def read(self) -> dict[str, Any]:
         """The fields of a `History` that the database knows."""
         assigned = await self._fetch(_ASSIGNMENTS) if await self._has_scheduler() else []
         return {
@@ -76,6 +97,7 @@ class Books:
                 Assignment(request_id=str(row["request_id"]), epoch=row["epoch"], worker=row["worker_id"])
                 for row in assigned
             ],
+            "inbox": [row["message_id"] for row in await self._fetch(_INBOX)],
             "holds": [_hold(row) for row in await self._fetch(_HOLDS)],
             "postings": [_posting(row) for row in await self._fetch(_POSTINGS)],
             "accounts": [

@@ -227,6 +227,8 @@ class History:
     postings: Sequence[Posting] = ()
     accounts: Sequence[Account] = ()
     told: Sequence[Told] = ()
+    inbox: Sequence[str] = ()
+    """Ids of the messages that billing has applied."""
     hits: Sequence[Hit] = ()
     media: Mapping[RequestId, Media] = field(default_factory=dict)
     """Of the videos that are ready; one whose object is missing or damaged is not in it."""

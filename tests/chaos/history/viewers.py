@@ -29,9 +29,12 @@ def the_same_request_gives_the_same_clip(history: History) -> Iterator[str]:
 
 def the_end_is_told(history: History) -> Iterator[str]:
     """I8."""
+    applied = set(history.inbox)
     for job in history.jobs:
         if job.status not in {told.status for told in of_job(history.told, job)}:
             yield f"the broker never delivered that {job.request_id} is {job.status}"
+        if not {_end(history.changes_of(job)), f"reconcile-{job.request_id}"} & applied:
+            yield f"billing has not noted that it was told of the end of {job.request_id}"
         for stream in of_job(history.streams, job):
             statuses = [event.status for event in stream.events]
             if not statuses or statuses[-1] != job.status:

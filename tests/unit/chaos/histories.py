@@ -191,6 +191,7 @@ def sound() -> History:
         told=[
             Told(event_id=end.event_id, request_id=request_id, status=end.status) for request_id, end in ends.items()
         ],
+        inbox=[ends[DONE].event_id, f"reconcile-{CANCELLED}", ends[FAILED].event_id],
         hits=[
             Hit(request_id=one, webhook_id=ends[one].event_id, status=ends[one].status, signed=True, accepted=accepted)
             for one, accepted in ((DONE, False), (DONE, True), (FAILED, True))

@@ -117,6 +117,7 @@ DAMAGES: list[tuple[str, str, Damage]] = [
     ("I7", "other sound than a twin's", lambda h: replace(h, undisturbed={SPEC: Media(frames="f00", sound="else")})),
     ("I7", "no video", without("media")),
     ("I8", "the broker never told", lambda h: replace(h, told=h.told[1:])),
+    ("I8", "billing was never told", lambda h: replace(h, inbox=h.inbox[1:])),
     ("I8", "a stream without an end", lambda h: replace(h, streams=[stream(DONE, "PENDING", "GENERATING")])),
     ("I8", "a late stream without a snapshot", lambda h: replace(h, streams=[stream(DONE, late=True)])),
     ("I9", "no webhook", lambda h: replace(h, hits=h.hits[:2])),
