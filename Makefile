@@ -8,7 +8,7 @@ PROMPT ?= a red ball bouncing on green grass
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs test check protos train train-video train-audio train-turbo eval bench-models clean
+.PHONY: help setup run up down status logs test check protos studio train train-video train-audio train-turbo eval bench-models clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ check: setup ## style, types, import boundaries, contracts
 
 protos: setup ## generate the Python code of the contracts
 	$(PYTHON) protos/generate.py
+
+studio: setup ## build the web page anew, after a change in gateway/studio or protos (needs Node 20)
+	cd gateway/studio && npm ci && ./generate.sh && npm run build
 
 train: train-video train-audio train-turbo ## train the REFERENCE weights anew; runs resume where they stopped
 

@@ -16,8 +16,11 @@ from deploy.local.home import DEFAULT_DIRECTORY, Home, PortTakenError, open_home
 from deploy.local.journal import Journal
 from deploy.local.process import child_environment
 from deploy.local.servers.wheels import MissingServerError, script
+from gateway.cli.mesh import DEFAULT_USER, mint_token, read_endpoints
 
 LOG_LINES = 20
+STUDIO_TOKEN_S = 12 * 3600
+"""How long the token in the printed address is good."""
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
@@ -42,6 +45,7 @@ def up(context: typer.Context, ports: Ports = None) -> None:
     home = _open(context, ports)
     with _reported():
         background.start(home, tell=print)
+    print(f"studio   {studio_url(home)}")
     print(f"gateway  {home.gateway_url}")
     print(f"debug    http://{home.address('debug')}")
     print(f"token    {script('kinemesh')} --state-dir {home.directory} token")
@@ -113,6 +117,12 @@ def show_logs(
 def supervise(context: typer.Context) -> None:
     """Run the mesh in the foreground; `up` starts this."""
     raise typer.Exit(background.supervise(_open(context)))
+
+
+def studio_url(home: Home) -> str:
+    """The web page with a token for it, in the fragment, which a browser sends to nobody."""
+    token = mint_token(home.directory, read_endpoints(home.directory), DEFAULT_USER, STUDIO_TOKEN_S)
+    return f"{home.gateway_url}/#token={token}"
 
 
 def _open(context: typer.Context, ports: Literal["fixed", "free"] | None = None) -> Home:
