@@ -5,6 +5,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.kinemesh-setup
 SYSTEM_PYTHON := $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
 PROMPT ?= a red ball bouncing on green grass
+PROMPTS ?= 100
 export PROMPT
 
 .DEFAULT_GOAL := help
@@ -69,10 +70,11 @@ train-audio: setup ## train the audio models, after train-video
 	for stage in prepare autoencoder reader dit publish; do $(PYTHON) -m triton_models.training.audio.$$stage || exit 1; done
 
 train-turbo: setup ## distil the video transformer to 4 steps, after train-video
-	$(PYTHON) -m triton_models.training.distil --minutes 40
+	$(PYTHON) -m triton_models.training.turbo.paths
+	$(PYTHON) -m triton_models.training.turbo.student --minutes 15
 
-eval: setup ## measure how well video and sound do what prompts say
-	$(PYTHON) -m triton_models.training.evaluate
+eval: setup ## measure how well video and sound do what prompts say: make eval PROMPTS=100
+	$(PYTHON) -m triton_models.training.evaluate --prompts $(PROMPTS)
 	$(PYTHON) -m triton_models.training.audio.evaluate
 
 bench-models: setup ## measure what a clip costs, stage by stage, and each acceleration

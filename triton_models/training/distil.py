@@ -2,9 +2,10 @@
 
 Run as `python -m triton_models.training.distil --minutes 40`. The default climbs down the ladder 50, 25, 12, 6, 4 by
 progressive distillation: guidance is folded in at the first stage, and each stage's student teaches the next.
-`--method trajectory --ladder 16 4` learns the last student at once, along guided paths of the teacher: the most for
-little time. `--method consistency` trains one student against its own answers along the guided path. A stopped run
-goes on where it was; learning rate and stages follow the clock, so a run ends well in the time it is given.
+`--method consistency` trains one student against its own answers along the guided path. A stopped run goes on where it
+was; learning rate and stages follow the clock, so a run ends well in the time it is given.
+
+For little time `training.turbo.student` gives more: it learns the last student at once, along stored paths.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from ..modeling.dit import Text, VideoDiT
 from ..modeling.reference import DIT_FILE, STUDENT_FILE, ReferenceConfig, load_config, save_weights
 from ..modeling.turbo.student import TEACHER_TIER
-from .dit import BATCH_TOKENS, Clips, follow, load_text
+from .dit import Clips, follow, load_text
 from .run import RUNS, WEIGHTS, Run
 from .turbo.objectives import (
     Batch,
@@ -34,7 +35,6 @@ from .turbo.objectives import (
     guided_field,
     progressive_loss,
     stages,
-    trajectory_loss,
 )
 
 LADDER = (50, 25, 12, 6, 4)
@@ -46,7 +46,7 @@ _LAST_STAGE_WEIGHT = 3.0
 """Of the time, against 1 for each other stage: its student is the one that is shipped."""
 _SAVE_EVERY_S = 240
 
-Method = Literal["progressive", "trajectory", "consistency"]
+Method = Literal["progressive", "consistency"]
 
 
 @dataclass
@@ -134,8 +134,6 @@ class Distillation:
         teacher = in_bfloat16(guided_field(self.teacher, self.guidance) if guided else self.teacher)
         if self.method == "progressive":
             return progressive_loss(self.student, teacher, batch, stage, generator)
-        if self.method == "trajectory":
-            return trajectory_loss(self.student, teacher, batch, stage)
         return consistency_loss(
             self.student, in_bfloat16(self.student), teacher, batch, stage.teacher_steps, stage.shift, generator
         )
@@ -165,9 +163,9 @@ def run_name(method: Method, weights: Path) -> str:
     return f"distil_{method}_{hashlib.sha256(weights.read_bytes()).hexdigest()[:8]}"
 
 
-def draw(clips: Clips, step: int, longest: int, generator: torch.Generator, tokens: int) -> Batch:
-    """Returns a batch of clips of about `tokens` with noise and freshly worded captions."""
-    data, text = clips.batch(step, longest, tokens)
+def draw(clips: Clips, step: int, longest: int, generator: torch.Generator) -> Batch:
+    """Returns a batch of clips with noise and freshly worded captions."""
+    data, text = clips.batch(step, longest)
     return Batch(data, torch.randn(data.shape, generator=generator), text)
 
 
@@ -178,14 +176,12 @@ def train(method: Method, minutes: float, ladder: tuple[int, ...], weights: Path
     run_parts = Distillation.of(load_teacher(config, weights), config, method, ladder)
     parts = run_parts.parts()
     run = Run.open(run_name(method, weights), parts)
-    # A path is as many batches as it has steps.
-    tokens = BATCH_TOKENS // (ladder[-1] if method == "trajectory" else 1)
     saved_at = run.elapsed_s
     while run.elapsed_s < minutes * 60:
         stage, share = stage_at(run.elapsed_s / (minutes * 60), len(run_parts.stages))
         run_parts.climb(stage)
         generator = torch.Generator().manual_seed(run.step)
-        batch = draw(clips, run.step, longest, generator, tokens)
+        batch = draw(clips, run.step, longest, generator)
         run.record(run_parts.step(batch, learning_rate(share), generator, run.step))
         if run.elapsed_s - saved_at > _SAVE_EVERY_S:
             run.save(parts)

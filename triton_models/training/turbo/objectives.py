@@ -26,7 +26,7 @@ from ...modeling.dit import Text, VideoDiT
 from ...modeling.guidance import pad_text
 
 Field = Callable[[Tensor, Tensor, Text], Tensor]
-"""(latents [B, …], noise levels [B], text) to velocities."""
+"""(latents [B, F, …], noise levels [B] or [B, F], text) to velocities."""
 
 
 class Batch(NamedTuple):
@@ -73,12 +73,12 @@ def noise_level(u_B: Tensor, shift: float) -> Tensor:
 def guided_field(dit: VideoDiT, scale: float) -> Field:
     """Returns the teacher's velocity with classifier-free guidance, both halves in one batch."""
 
-    def field(latents: Tensor, t_B: Tensor, text: Text) -> Tensor:
+    def field(latents: Tensor, t: Tensor, text: Text) -> Tensor:
         size, tokens = text.mask_BK.shape
         tokens = max(tokens, dit.null_text_KD.shape[0])
         told, null = pad_text(text, tokens), dit.null_text(size, tokens)
         both = Text(torch.cat((told.embeddings_BKD, null.embeddings_BKD)), torch.cat((told.mask_BK, null.mask_BK)))
-        conditional, unconditional = dit(latents.repeat(2, 1, 1, 1, 1), t_B.repeat(2), both).chunk(2)
+        conditional, unconditional = dit(latents.repeat(2, 1, 1, 1, 1), torch.cat((t, t)), both).chunk(2)
         guided: Tensor = unconditional + scale * (conditional - unconditional)
         return guided
 
@@ -119,24 +119,6 @@ def progressive_loss(student: Field, teacher: Field, batch: Batch, stage: Stage,
     end, t_end_B = teacher_path(teacher, latents, u_B, stage, batch.text)
     target = (latents - end) / _each((t_B - t_end_B).clamp_min(1e-4))
     return (student(latents, t_B, batch.text) - target).square().mean()
-
-
-def trajectory_loss(student: Field, teacher: Field, batch: Batch, stage: Stage) -> Tensor:
-    """Matches every step of the student from noise to data along the teacher's own path; the clips' data is not used.
-
-    What the student meets in sampling is such a path, not noised clips: guidance leads away from those. It costs a
-    whole path of the teacher for each batch, and wastes none of it.
-    """
-    latents, losses = batch.noise, []
-    for index in range(stage.student_steps):
-        u_B = torch.full((len(latents),), index / stage.student_steps)
-        t_B = noise_level(u_B, stage.shift)
-        end, t_end_B = teacher_path(teacher, latents, u_B, stage, batch.text)
-        target = (latents - end) / _each(t_B - t_end_B)
-        # Weighed by its share of the path: an error of the last, longest step moves the picture most.
-        losses.append((t_B - t_end_B).mean() * (student(latents, t_B, batch.text) - target).square().mean())
-        latents = end
-    return torch.stack(losses).sum()
 
 
 def consistency_loss(

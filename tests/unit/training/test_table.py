@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from triton_models.training.table import Goal, Row, Share, misses, table
+
+
+def test_wilsons_interval() -> None:
+    assert Share(0, 10).interval() == pytest.approx((0, 0.2775), abs=1e-4)
+    assert Share(9, 10).interval() == pytest.approx((0.5958, 0.9821), abs=1e-4)
+    assert Share(0, 0).interval() == (0, 1)
+    assert math.isnan(Share(0, 0).value)
+
+
+def test_what_does_not_apply_is_not_counted() -> None:
+    assert Share.of([True, None, False, True]) == Share(2, 3)
+
+
+def test_a_table_and_what_it_misses() -> None:
+    columns = ("renders", "teacher")
+    rows = [
+        Row("shape", (Share(10, 10), Share(8, 10)), Goal(0.95)),
+        Row("offset, ms", (None, 60.0), Goal(50, most=True)),
+        Row("cost", (None, 1.5)),
+    ]
+    lines = table(columns, rows).splitlines()
+    assert lines[0] == "| | renders | teacher | goal |"
+    assert lines[2].startswith("| shape | 1.00 [0.72 1.00] | 0.80 [")
+    assert lines[3] == "| offset, ms | - | 60 | <= 50 |"
+    assert misses(columns, rows, ("teacher",)) == [
+        "teacher: shape is 0.8, 0.15 from >= 0.95",
+        "teacher: offset, ms is 60, 10 from <= 50",
+    ]
+    assert not misses(columns, rows, ("renders",))
