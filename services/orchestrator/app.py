@@ -44,6 +44,7 @@ from services.orchestrator.sweeper import AcceptSweeper, Sweeper
 from services.orchestrator.usecases.accept import AcceptPorts, AcceptVideo, Limits
 from services.orchestrator.usecases.cancel import CancelVideo
 from services.orchestrator.usecases.claims import Claims
+from services.orchestrator.usecases.delete import DeleteVideo
 from services.orchestrator.usecases.engine import JobEngine
 from services.orchestrator.usecases.estimate import Estimator
 from services.orchestrator.usecases.inspection import Inspection
@@ -191,6 +192,7 @@ class _Composition:
             accept=AcceptVideo(self._engine, self._accept_ports(safety, billing, catalogue), limits),
             quote=QuoteVideo(billing, Estimator(self._pool, catalogue)),
             cancel=CancelVideo(self._engine),
+            delete=DeleteVideo(self._engine),
             videos=Videos(self._pool),
             watch=WatchVideo(self._pool, self._hub, settings.stream_heartbeat_s),
             links=self._links,

@@ -23,6 +23,7 @@ from services.orchestrator.domain.spec import VideoSpec, read_spec
 from services.orchestrator.links import Links
 from services.orchestrator.usecases.accept import AcceptVideo
 from services.orchestrator.usecases.cancel import CancelVideo
+from services.orchestrator.usecases.delete import DeleteVideo
 from services.orchestrator.usecases.quote import QuoteVideo
 from services.orchestrator.usecases.reading import PageRequest, Videos
 from services.orchestrator.usecases.watch import WatchVideo
@@ -41,6 +42,7 @@ class VideoUseCases:
     accept: AcceptVideo
     quote: QuoteVideo
     cancel: CancelVideo
+    delete: DeleteVideo
     videos: Videos
     watch: WatchVideo
     links: Links
@@ -103,6 +105,19 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
             limit=request.limit, offset=request.offset, status=request.status, page_token=request.page_token
         )
         return convert.page(await self._do.videos.list(caller.user_id(context), page), self._do.links)
+
+    async def ListFullVideos(self, request: pb.ListFullVideosRequest, context: Context) -> pb.ListFullVideosResponse:
+        """Lists videos with everything in them."""
+        found, has_more = await self._do.videos.list_full(
+            caller.user_id(context), request.limit, request.after, ascending=request.ascending
+        )
+        videos = [convert.video(job, self._do.links) for job in found]
+        return pb.ListFullVideosResponse(videos=videos, has_more=has_more)
+
+    async def DeleteVideo(self, request: pb.DeleteVideoRequest, context: Context) -> pb.DeleteVideoResponse:
+        """Deletes a video."""
+        job = await self._do.delete(caller.user_id(context), request.request_id)
+        return pb.DeleteVideoResponse(request_id=str(job.request_id))
 
     async def CancelVideo(self, request: pb.CancelVideoRequest, context: Context) -> pb.CancelVideoResponse:
         """Cancels a video."""

@@ -26,11 +26,11 @@ from services.worker.session import SchedulerSession
 from services.worker.settings import Settings
 from services.worker.sound import SoundStage
 from services.worker.state import WorkerState
-from services.worker.threads import in_thread
+from services.worker.sweep import CheckpointSweeper
 from services.worker.triton import TritonClient, open_triton
 
 SERVICE = "worker"
-_SWEEP_S = 60.0
+_SWEEP_S = 15.0
 
 
 async def build(settings: Settings, runtime: Runtime) -> None:
@@ -59,7 +59,8 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     runtime.depends("triton", state.require_available)
     runtime.background("session", session.run, stop=session.leave)
     runtime.background("health", partial(watch, pool, agent, state, settings.probe_interval_s))
-    runtime.background("sweep", partial(every, _SWEEP_S, partial(in_thread, scratch.sweep), name="sweep"))
+    sweeper = CheckpointSweeper(jobs, scratch)
+    runtime.background("sweep", partial(every, _SWEEP_S, sweeper.run_once, name="sweep"))
 
 
 def _open_triton(settings: Settings) -> AbstractAsyncContextManager[TritonClient]:

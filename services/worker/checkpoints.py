@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 import time
 import uuid
@@ -25,6 +26,8 @@ from services.worker.metrics import CHECKPOINT_SECONDS, CHECKPOINTS
 from services.worker.scratch import Scratch
 from services.worker.threads import in_thread
 from services.worker.work import Work
+
+_MAX_MANIFEST_BYTES = 1024 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -100,9 +103,7 @@ class CheckpointCommitter:
         lease, path = self._work.lease, Path(written["path"])
         ref = keys.checkpoint(self._settings, lease.request_id, lease.epoch, written["step"], written["sha256"])
         try:
-            await self._objects.put_file(
-                keys.manifest_of(ref), path.with_suffix(".json"), content_type="application/json"
-            )
+            await self._objects.put_file(keys.manifest_of(ref), _manifest(path), content_type="application/json")
             await self._objects.put_file(ref, path)
         except (ServiceError, OSError) as error:
             logger.warning("checkpoint not copied", extra={"step": written["step"], "cause": str(error)})
@@ -110,13 +111,14 @@ class CheckpointCommitter:
         return ref.uri
 
     def _message(self, written: dict[str, Any], remote: str) -> checkpoint_pb2.VideoJobCheckpoint:
+        manifest = keys.manifest_of(ObjectRef.parse(remote)).uri if remote else str(_manifest(Path(written["path"])))
         return checkpoint_pb2.VideoJobCheckpoint(
             checkpoint_id=str(uuid.uuid4()),
             request_id=self._work.lease.request_id,
             worker_id=self._worker_id,
             step_number=written["step"],
             total_steps=written["total"],
-            state=checkpoint_state(written),
+            state=checkpoint_state(written, manifest, self._work.config),
             storage=checkpoint_pb2.CheckpointStorage(
                 local_path=written["path"],
                 remote_path=remote,
@@ -136,7 +138,8 @@ class CheckpointSource:
     async def candidates(self, work: Work) -> AsyncGenerator[tuple[int, Path], None]:
         """Yields (step, file) of usable checkpoints: the named one, then older ones, each fetched when it is asked for.
 
-        A file is whole: its sha256 is the committed one. Whether it fits the model is for the model to say.
+        A file is whole, its sha256 is the committed one, and its manifest is of this very checkpoint. Whether it fits
+        model, engine and request is for the model to say.
         """
         if work.checkpoint is None:
             return
@@ -147,27 +150,29 @@ class CheckpointSource:
 
     async def _local(self, checkpoint: checkpoint_pb2.VideoJobCheckpoint) -> Path | None:
         path = Path(checkpoint.storage.local_path)
-        if not self._scratch.owns(path) or not path.with_suffix(".json").is_file():
-            return None
-        try:
-            return path if await in_thread(_sha256, path) == checkpoint.state.sha256 else None
-        except OSError:
-            return None
+        return path if self._scratch.owns(path) and await in_thread(_is_whole, path, checkpoint) else None
 
     async def _fetch(self, checkpoint: checkpoint_pb2.VideoJobCheckpoint, work: Work) -> Path | None:
         if not checkpoint.storage.synced_to_remote:
             return None
+        path = work.files.resume
         try:
             ref = ObjectRef.parse(checkpoint.storage.remote_path)
-            found = await self._objects.head(ref)
-            if found is None or found.size_bytes != checkpoint.storage.size_bytes:
-                return None
-            await self._objects.get_file(keys.manifest_of(ref), work.files.resume.with_suffix(".json"))
-            await self._objects.get_file(ref, work.files.resume, sha256=checkpoint.state.sha256)
+            manifest = keys.manifest_of(ref)
+            await self._require_size(ref, checkpoint.storage.size_bytes, checkpoint.storage.size_bytes)
+            await self._require_size(manifest, 1, _MAX_MANIFEST_BYTES)
+            await self._objects.get_file(manifest, _manifest(path))
+            await self._objects.get_file(ref, path, sha256=checkpoint.state.sha256)
         except (ServiceError, ValueError, OSError) as error:
             logger.warning("checkpoint unusable", extra={"step": checkpoint.step_number, "cause": str(error)})
             return None
-        return work.files.resume
+        return path if await in_thread(_is_whole, path, checkpoint) else None
+
+    async def _require_size(self, ref: ObjectRef, least: int, most: int) -> None:
+        """Raises ValueError before anything large is fetched that nobody stored."""
+        found = await self._objects.head(ref)
+        if found is None or not least <= found.size_bytes <= most:
+            raise ValueError(f"{ref.key} is missing or of another size")
 
 
 async def _named_then_older(work: Work) -> AsyncIterator[checkpoint_pb2.VideoJobCheckpoint]:
@@ -183,6 +188,25 @@ async def _named_then_older(work: Work) -> AsyncIterator[checkpoint_pb2.VideoJob
     for checkpoint in listed:
         if checkpoint.step_number < work.checkpoint.step_number:
             yield checkpoint
+
+
+def _manifest(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _is_whole(path: Path, checkpoint: checkpoint_pb2.VideoJobCheckpoint) -> bool:
+    """Whether a file and its manifest are what the row says."""
+    expected = (checkpoint.step_number, checkpoint.total_steps, checkpoint.state.sha256)
+    try:
+        fields = json.loads(_manifest(path).read_bytes())
+        described = tuple(fields.get(name) for name in ("step_number", "total_steps", "sha256"))
+        whole = described == expected and _sha256(path) == checkpoint.state.sha256
+    except (OSError, ValueError, AttributeError) as error:
+        logger.warning("checkpoint unusable", extra={"step": checkpoint.step_number, "cause": str(error)})
+        return False
+    if not whole:
+        logger.warning("checkpoint is not the committed one", extra={"step": checkpoint.step_number})
+    return whole
 
 
 def _sha256(path: Path) -> str:

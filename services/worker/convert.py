@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from kinemesh.orchestrator.v1 import checkpoint_pb2, job_service_pb2
 from kinemesh.scheduler.v1 import worker_pb2
-from kinemesh.video.v1 import latent_pb2
+from kinemesh.video.v1 import latent_pb2, video_pb2
 from services.common.storage import StoredObject
 from services.worker.hardware import Hardware
 from services.worker.state import LoadedModel, WorkerState
@@ -32,7 +34,7 @@ def worker_state(identity: Identity, hardware: Hardware, state: WorkerState) -> 
         node_name=identity.node_name,
         status=state.status,
         hardware=_hardware(hardware),
-        loaded_models=_loaded(state.models[-1]) if state.models else None,
+        loaded_models=_loaded(state.models) if state.models else None,
         metrics=worker_pb2.WorkerMetrics(
             jobs_completed_today=state.figures.jobs_completed,
             average_generation_time_ms=state.figures.average_ms,
@@ -58,9 +60,15 @@ def _hardware(hardware: Hardware) -> worker_pb2.WorkerHardware:
     )
 
 
-def _loaded(model: LoadedModel) -> worker_pb2.LoadedModels:
-    """The registry has room for one model: the one used last."""
-    message = worker_pb2.LoadedModels(dit_model=model.name, vae_model=model.video_vae, audio_model=model.audio)
+def _loaded(models: Sequence[LoadedModel]) -> worker_pb2.LoadedModels:
+    """The registry has room for one model, the one used last, and for all text encoders; they are named by model."""
+    model = models[-1]
+    message = worker_pb2.LoadedModels(
+        dit_model=model.name,
+        vae_model=model.video_vae,
+        text_encoders=sorted(loaded.name for loaded in models),
+        audio_model=model.audio,
+    )
     message.dit_model_loaded_at.FromDatetime(model.loaded_at)
     return message
 
@@ -70,8 +78,10 @@ def artifact(stored: StoredObject) -> job_service_pb2.Artifact:
     return job_service_pb2.Artifact(uri=stored.ref.uri, sha256=stored.sha256, size_bytes=stored.size_bytes)
 
 
-def checkpoint_state(written: dict[str, Any]) -> checkpoint_pb2.CheckpointState:
-    """The sampler's state, from the `dit` model's description of a checkpoint."""
+def checkpoint_state(
+    written: dict[str, Any], manifest: str, config: video_pb2.GenerationConfig
+) -> checkpoint_pb2.CheckpointState:
+    """The samplers' state, from the `dit` model's description of a checkpoint, and where its manifest is."""
     return checkpoint_pb2.CheckpointState(
         latent_tensor_path=written["path"],
         latent_shape=written["shape"],
@@ -83,7 +93,17 @@ def checkpoint_state(written: dict[str, Any]) -> checkpoint_pb2.CheckpointState:
         ),
         sha256=written["sha256"],
         model_revision=written["model_digest"],
+        engine_hash=written["engine_hash"],
+        rng_state_path=manifest,
+        audio_state=_audio_state(config),
     )
+
+
+def _audio_state(config: video_pb2.GenerationConfig) -> bytes:
+    """Sound is made after the frames, by a sampler whose noise comes from the seed."""
+    if not config.enable_audio:
+        return b""
+    return json.dumps({"seed": config.seed, "steps_done": 0}).encode()
 
 
 def video_latent(

@@ -79,6 +79,14 @@ class Scratch:
         """Whether a path may be a checkpoint written here."""
         return path.resolve().is_relative_to(self._checkpoints.resolve())
 
+    def jobs_with_checkpoints(self) -> list[str]:
+        """Ids of the jobs that have some here."""
+        return [directory.name for directory in self._checkpoints.iterdir()]
+
+    def forget(self, request_id: str) -> None:
+        """Removes a job's checkpoints."""
+        shutil.rmtree(self._checkpoints / request_id, ignore_errors=True)
+
     def sweep(self) -> None:
         """Removes checkpoints past their retention."""
         oldest = time.time() - self._retention_s

@@ -18,11 +18,22 @@ from safetensors.torch import load, save
 
 from .flow import SamplerState, Solver
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class CheckpointError(Exception):
-    """A checkpoint that is damaged, or belongs to another model or request."""
+    """A checkpoint that is damaged, or belongs to another model, engine or request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What made a checkpoint; only the same may resume it, or the frames would not be those of an undisturbed run."""
+
+    model_digest: str
+    engine_hash: str
+    """Of the software and hardware that computes, see `engine_hash`."""
+    request_digest: str
+    """Of the caller's request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +53,18 @@ class CheckpointManifest:
     latent_shape: tuple[int, ...]
     latent_dtype: str
     model_digest: str
+    engine_hash: str
     request_digest: str
-    """Of the caller's request; resuming under another is refused."""
     sha256: str
     size_bytes: int
 
 
-def write_checkpoint(path: Path, state: SamplerState, model_digest: str, request_digest: str) -> CheckpointManifest:
-    """Writes `path` (.safetensors) and beside it its manifest (.json), each atomically; the manifest comes last."""
+def write_checkpoint(path: Path, state: SamplerState, origin: Origin) -> CheckpointManifest:
+    """Writes `path` (.safetensors) and beside it its manifest (.json), each atomically; the manifest comes last.
+
+    Raises:
+        OSError: the disk does not take it; nothing is left of it.
+    """
     blob = save({"latent": state.latent.contiguous()})
     manifest = CheckpointManifest(
         format=_FORMAT,
@@ -62,8 +77,7 @@ def write_checkpoint(path: Path, state: SamplerState, model_digest: str, request
         rng_seed=state.seed,
         latent_shape=tuple(state.latent.shape),
         latent_dtype=str(state.latent.dtype).removeprefix("torch."),
-        model_digest=model_digest,
-        request_digest=request_digest,
+        **asdict(origin),
         sha256=hashlib.sha256(blob).hexdigest(),
         size_bytes=len(blob),
     )
@@ -73,19 +87,16 @@ def write_checkpoint(path: Path, state: SamplerState, model_digest: str, request
     return manifest
 
 
-def read_checkpoint(path: Path, model_digest: str, request_digest: str) -> SamplerState:
+def read_checkpoint(path: Path, origin: Origin) -> SamplerState:
     """Returns the state written at `path`, bit for bit.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or not of this model and request.
+        CheckpointError: the file is missing, damaged, or not of this origin.
     """
     manifest = _read_manifest(manifest_path(path))
-    for name, found, wanted in (
-        ("model", manifest.model_digest, model_digest),
-        ("request", manifest.request_digest, request_digest),
-    ):
-        if found != wanted:
-            raise CheckpointError(f"{path.name} belongs to another {name}: {found} is not {wanted}")
+    for name, wanted in asdict(origin).items():
+        if (found := getattr(manifest, name)) != wanted:
+            raise CheckpointError(f"{path.name} belongs to another {name.partition('_')[0]}: {found} is not {wanted}")
     try:
         blob = path.read_bytes()
         if hashlib.sha256(blob).hexdigest() != manifest.sha256:
@@ -119,11 +130,14 @@ def _read_manifest(path: Path) -> CheckpointManifest:
 def write_atomically(path: Path, blob: bytes) -> None:
     """Writes a file so that a crash leaves the old one or the new one, never a part."""
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(blob)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(blob)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -12,7 +12,7 @@ from typing import Self
 
 import torch
 
-from triton_models.modeling.checkpoint import CheckpointManifest, write_checkpoint
+from triton_models.modeling.checkpoint import CheckpointManifest, Origin, write_checkpoint
 from triton_models.modeling.flow import SamplerState
 from triton_models.serving.respond import Message
 
@@ -22,10 +22,9 @@ logger = logging.getLogger(__name__)
 class CheckpointWriter:
     """Writes states of one request into one directory. A disk that fails costs checkpoints, not the job."""
 
-    def __init__(self, directory: Path, model_digest: str, request_digest: str) -> None:
+    def __init__(self, directory: Path, origin: Origin) -> None:
         self._directory = directory
-        self._model_digest = model_digest
-        self._request_digest = request_digest
+        self._origin = origin
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: list[Future[Message]] = []
         self._submitted_step = 0
@@ -58,7 +57,7 @@ class CheckpointWriter:
     def _write(self, state: SamplerState) -> Message:
         began = time.perf_counter()
         path = self._directory / f"step-{state.step:04d}.safetensors"
-        manifest = write_checkpoint(path, state, self._model_digest, self._request_digest)
+        manifest = write_checkpoint(path, state, self._origin)
         return _describe(path, manifest, (time.perf_counter() - began) * 1000)
 
 
@@ -81,6 +80,7 @@ def _describe(path: Path, manifest: CheckpointManifest, write_ms: float) -> Mess
         "timesteps_remaining": manifest.timesteps[manifest.step_number :],
         "sigma": manifest.sigma_current,
         "model_digest": manifest.model_digest,
+        "engine_hash": manifest.engine_hash,
         "rng_state_cpu": base64.b64encode(torch.get_rng_state().numpy().tobytes()).decode(),
         "rng_state_cuda": base64.b64encode(cuda).decode(),
         "write_ms": write_ms,

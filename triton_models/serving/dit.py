@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from triton_models.modeling.checkpoint import CheckpointError, read_checkpoint
+from triton_models.modeling.checkpoint import CheckpointError, Origin, read_checkpoint
+from triton_models.modeling.engine import engine_hash
 from triton_models.modeling.flow import SamplerState
 from triton_models.modeling.pipeline import GenerationPlan, plan_generation, request_digest, sample, start
 from triton_models.modeling.reference import ReferenceConfig, ReferenceModel, load_reference
@@ -29,12 +30,13 @@ class DitEngine:
 
     model: ReferenceModel
     scratch_dir: Path
+    engine_hash: str
 
     @classmethod
     def load(cls, parameters: ModelParameters) -> DitEngine:
         """Loads the weights; errors as `prepare_process` and `load_reference`."""
         prepare_process(parameters.threads)
-        return cls(load_reference(parameters.weights_dir), parameters.scratch_dir)
+        return cls(load_reference(parameters.weights_dir), parameters.scratch_dir, engine_hash())
 
     def run(self, text: str) -> Iterator[Message]:
         """Yields the plan, a step after each denoising step, and last the result, or `stopped` if it was asked to stop.
@@ -48,19 +50,15 @@ class DitEngine:
         request = parse(DitRequest, text, self.scratch_dir)
         plan = plan_of(self.model.config, request, request.steps, request.guidance)
         prompt, negative = read_embeddings(request.embeddings)
-        digest = request_digest(plan, prompt, request.seed)
-        state = self._state(request, plan, digest)
-        writer = CheckpointWriter(request.checkpoint_dir, self.model.digest, digest)
+        origin = Origin(
+            model_digest=self.model.digest,
+            engine_hash=self.engine_hash,
+            request_digest=request_digest(plan, prompt, request.seed),
+        )
+        state = _state(request, plan, origin)
+        writer = CheckpointWriter(request.checkpoint_dir, origin)
         states = sample(self.model, plan, state, prompt, negative)
         return _sample(self._describe(plan, state), request, state, states, writer)
-
-    def _state(self, request: DitRequest, plan: GenerationPlan, digest: str) -> SamplerState:
-        if request.resume is None:
-            return start(plan, request.seed)
-        try:
-            return read_checkpoint(request.resume, self.model.digest, digest)
-        except CheckpointError as error:
-            raise CheckpointRefused(str(error)) from error
 
     def _describe(self, plan: GenerationPlan, state: SamplerState) -> Message:
         frames, height, width = plan.shape
@@ -85,6 +83,15 @@ class DitEngine:
         state = next(sample(self.model, plan, start(plan, 0), prompt))
         healthy = bool(torch.isfinite(state.latent).all())
         yield {"type": "probe", "healthy": healthy, "model_digest": self.model.digest}
+
+
+def _state(request: DitRequest, plan: GenerationPlan, origin: Origin) -> SamplerState:
+    if request.resume is None:
+        return start(plan, request.seed)
+    try:
+        return read_checkpoint(request.resume, origin)
+    except CheckpointError as error:
+        raise CheckpointRefused(str(error)) from error
 
 
 def _sample(

@@ -97,6 +97,8 @@ def checkpoint(stored: Checkpoint) -> checkpoint_pb2.VideoJobCheckpoint:
             audio_state=stored.audio_state,
             sha256=stored.sha256,
             model_revision=stored.model_revision,
+            engine_hash=stored.engine_hash,
+            rng_state_path=stored.rng_state_path or "",
         ),
         storage=checkpoint_pb2.CheckpointStorage(
             local_path=stored.latent_local_path,
@@ -127,6 +129,8 @@ def new_checkpoint(request: job_service_pb2.SaveCheckpointRequest) -> NewCheckpo
         scheduler_state=MessageToDict(given.state.scheduler_state, preserving_proto_field_name=True),
         sha256=given.state.sha256,
         model_revision=given.state.model_revision,
+        engine_hash=given.state.engine_hash,
+        rng_state_path=given.state.rng_state_path or None,
         epoch=request.epoch,
         size_bytes=given.storage.size_bytes,
         save_time_ms=request.save_time_ms,

@@ -89,6 +89,8 @@ def video(job: Job, links: Links) -> pb.GetVideoResponse:
         tier=job.tier,
         seed=job.seed,
         gpu_time_ms=min(job.gpu_time_ms, _MAX_INT32) if completed else None,
+        settings=_settings(job),
+        remix_of=str(job.remix_of) if job.remix_of else None,
     )
 
 
@@ -109,6 +111,19 @@ def cancelled(job: Job) -> pb.CancelVideoResponse:
         request_id=str(job.request_id),
         status=job.status.value,
         refunded_credits=_credits(job.credits_refunded) or 0.0,
+    )
+
+
+def _settings(job: Job) -> pb.VideoSettings:
+    return pb.VideoSettings(
+        duration_seconds=float(job.duration_seconds),
+        resolution=job.resolution,
+        aspect_ratio=job.aspect_ratio,
+        fps=job.fps,
+        num_inference_steps=job.num_inference_steps,
+        guidance_scale=float(job.guidance_scale),
+        negative_prompt=job.negative_prompt or "",
+        audio_config=pb.AudioOptions(**job.audio_config) if job.enable_audio else None,
     )
 
 

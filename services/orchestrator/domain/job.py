@@ -103,11 +103,13 @@ class Job:
     error_message: str | None
     webhook_url: str | None
     webhook_secret: bytes | None
+    remix_of: UUID | None
 
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
+    deleted_at: datetime | None
 
     read_at: datetime
     """The database's clock when the row was read."""

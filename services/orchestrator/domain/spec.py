@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias, cast
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from kinemesh.video.v1 import video_service_pb2
 from services.common.catalogue import Catalogue, ModelEntry, ModelName, TierName
@@ -59,6 +60,7 @@ class VideoSpec:
     webhook_url: str
     webhook_secret: str
     priority: int
+    remix_of: UUID | None
 
 
 class _Findings:
@@ -113,6 +115,7 @@ def read_spec(request: Request, catalogue: Catalogue) -> VideoSpec:
         webhook_url=_webhook_url(findings, request.webhook_url),
         webhook_secret=_webhook_secret(findings, request),
         priority=int(_within(findings, request, "priority", DEFAULT_PRIORITY, 0, 1000)),
+        remix_of=_id(findings, "remix_of", request.remix_of),
     )
     _refuse_unsupported(findings, request)
     findings.raise_if_any(catalogue)
@@ -172,6 +175,14 @@ def _seed(findings: _Findings, request: Request) -> int | None:
     if request.seed < 0:
         findings.add("seed", f"must be between 0 and {MAX_SEED}")
     return request.seed
+
+
+def _id(findings: _Findings, field: str, text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        findings.add(field, "must be a UUID")
+        return None
 
 
 def _model_and_tier(findings: _Findings, request: Request, catalogue: Catalogue) -> tuple[ModelName, TierName]:

@@ -33,6 +33,8 @@ class NewCheckpoint:
     scheduler_state: dict[str, Any]
     sha256: str
     model_revision: str
+    engine_hash: str
+    rng_state_path: str | None
     epoch: int
     size_bytes: int
     save_time_ms: int

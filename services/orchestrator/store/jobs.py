@@ -101,6 +101,16 @@ async def apply(connection: Connection, job: Job, change: Change, lease_s: float
     return changed
 
 
+async def erase(connection: Connection, request_id: UUID) -> None:
+    """Empties a job that has ended: the purger deletes its objects, as no column points at them any more."""
+    await connection.execute(
+        """UPDATE video_generations SET deleted_at = clock_timestamp(), purged_at = NULL, text_prompt = '',
+            negative_prompt = NULL, video_url = NULL, thumbnail_url = NULL, audio_url = NULL, c2pa_manifest_url = NULL
+        WHERE request_id = $1""",
+        request_id,
+    )
+
+
 async def was_caused(connection: Connection, request_id: UUID, cause: str) -> bool:
     """Whether the job's history has a change made by this very call."""
     found = await connection.fetchval(

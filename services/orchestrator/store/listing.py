@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from services.common.postgres import Connection, Pool
 
 _SELECT = f"SELECT {', '.join(COLUMNS)}, clock_timestamp() AS read_at FROM video_generations"  # noqa: S608 - constants
-_OF_USER = "user_id = $1 AND ($2::text IS NULL OR status = $2)"
+_OF_USER = "user_id = $1 AND ($2::text IS NULL OR status = $2) AND deleted_at IS NULL"
 _MEASURED = """
 SELECT avg(step_time_ms / duration_seconds::float8) AS step_ms,
        avg(greatest(0, generation_time_ms - step_time_ms * total_steps) / 1000 / duration_seconds::float8) AS fixed_s
@@ -61,6 +61,22 @@ async def of_user(
         after.request_id if after else None,
         limit,
         offset,
+    )
+    return [Job.from_row(row) for row in rows]
+
+
+async def of_user_ascending(
+    pool: Pool, user_id: str, status: Status | None, limit: int, *, after: Cursor | None = None
+) -> list[Job]:
+    """Reads a user's jobs, oldest first, from a cursor on."""
+    rows = await pool.fetch(
+        f"""{_SELECT} WHERE {_OF_USER} AND ($3::timestamptz IS NULL OR (created_at, request_id) > ($3, $4::uuid))
+        ORDER BY created_at, request_id LIMIT $5""",
+        user_id,
+        status,
+        after.created_at if after else None,
+        after.request_id if after else None,
+        limit,
     )
     return [Job.from_row(row) for row in rows]
 

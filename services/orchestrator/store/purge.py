@@ -21,7 +21,7 @@ SELECT request_id, artifacts, ARRAY(
 ) AS checkpoints, array_remove(ARRAY[video_url, thumbnail_url, audio_url, c2pa_manifest_url], NULL) AS kept
 FROM video_generations v
 WHERE completed_at IS NOT NULL AND purged_at IS NULL AND completed_at < clock_timestamp()
-    - make_interval(secs => CASE WHEN status = 'COMPLETED' THEN $2::float8 ELSE 60 END)
+    - make_interval(secs => CASE WHEN status = 'COMPLETED' AND deleted_at IS NULL THEN $2::float8 ELSE 60 END)
 ORDER BY random() LIMIT $1
 """
 _DONE = """

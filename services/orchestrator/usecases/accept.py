@@ -269,6 +269,7 @@ class AcceptVideo:
             "enable_audio": spec.enable_audio,
             "audio_config": dict(spec.audio_config),
             "current_phase": "queued",
+            "remix_of": spec.remix_of,
             "webhook_url": spec.webhook_url or None,
             "webhook_secret": self._ports.encrypt(spec.webhook_secret) if spec.webhook_secret else None,
         }

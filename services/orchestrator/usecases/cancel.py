@@ -41,7 +41,7 @@ class CancelVideo:
 
         async def work(connection: Connection) -> tuple[Job, bool]:
             job = await jobs.lock(connection, key)
-            if job is None or job.user_id != user_id:
+            if job is None or job.user_id != user_id or job.deleted_at is not None:
                 raise video_not_found()
             if job.status is Status.CANCELLED:
                 return job, False

@@ -58,11 +58,30 @@ class Videos:
         Raises:
             NotFound: VIDEO_NOT_FOUND: none, or another user's, or no id at all.
         """
-        key = parse_id(request_id)
-        job = await jobs.get(self._pool, key) if key else None
-        if job is None or job.user_id != user_id:
+        job = await self._owned(user_id, request_id)
+        if job is None or job.deleted_at is not None:
             raise video_not_found()
         return job
+
+    async def list_full(self, user_id: str, limit: int, after: str, *, ascending: bool) -> tuple[list[Job], bool]:
+        """Lists videos behind one of them; tells also whether there are more.
+
+        Raises:
+            InvalidArgument: The limit is negative.
+        """
+        size = _page_size(limit)
+        last = await self._owned(user_id, after) if after else None
+        if after and last is None:
+            return [], False
+        cursor = Cursor(last.created_at, last.request_id) if last else None
+        read = listing.of_user_ascending if ascending else listing.of_user
+        found = await read(self._pool, user_id, None, size + 1, after=cursor)
+        return found[:size], len(found) > size
+
+    async def _owned(self, user_id: str, request_id: str) -> Job | None:
+        key = parse_id(request_id)
+        job = await jobs.get(self._pool, key) if key else None
+        return job if job and job.user_id == user_id else None
 
     async def list(self, user_id: str, request: PageRequest) -> Page:
         """Lists videos, newest first.
@@ -71,11 +90,11 @@ class Videos:
             InvalidArgument: A field is wrong.
         """
         status = _read_status(request.status)
-        if request.limit < 0 or request.offset < 0:
-            raise InvalidArgument.of_field("limit" if request.limit < 0 else "offset", "must not be negative")
+        limit = _page_size(request.limit)
+        if request.offset < 0:
+            raise InvalidArgument.of_field("offset", "must not be negative")
         if request.page_token and request.offset:
             raise InvalidArgument.of_field("offset", "must be 0 with page_token")
-        limit = min(request.limit or DEFAULT_LIMIT, MAX_LIMIT)
         after = read_page_token(request.page_token)
         found = await listing.of_user(self._pool, user_id, status, limit + 1, offset=request.offset, after=after)
         return Page(
@@ -85,6 +104,12 @@ class Videos:
             offset=request.offset,
             next_page_token=page_token(found[limit - 1]) if len(found) > limit else "",
         )
+
+
+def _page_size(limit: int) -> int:
+    if limit < 0:
+        raise InvalidArgument.of_field("limit", "must not be negative")
+    return min(limit or DEFAULT_LIMIT, MAX_LIMIT)
 
 
 def parse_id(text: str) -> UUID | None:

@@ -110,7 +110,7 @@ class Webhooks:
         if webhook is not None:
             return webhook
         job = await jobs.get(source, request_id)
-        if job is None or job.user_id != user_id:
+        if job is None or job.user_id != user_id or job.deleted_at is not None:
             raise video_not_found()
         raise NotFound("RESOURCE_NOT_FOUND", "the video has no webhook")
 

@@ -175,6 +175,9 @@ def checkpoint(job: pb.Job, step: int, *, sha256: str = "a" * 64) -> pb.SaveChec
                 scheduler_state=checkpoint_pb2.SchedulerState(timesteps_remaining=[0.5, 0.25], sigma_current=0.75),
                 sha256=sha256,
                 model_revision="r1",
+                engine_hash="e1",
+                rng_state_path=f"s3://checkpoints/{job.epoch}/{step}.json",
+                audio_state=b"{}",
             ),
             storage=checkpoint_pb2.CheckpointStorage(
                 local_path=f"/scratch/step_{step}",

@@ -129,6 +129,16 @@ async def test_refuses_a_damaged_and_a_foreign_checkpoint(inference: Inference, 
         await run(inference, request_in(inference, directory, resume=written["path"]))
 
 
+async def test_refuses_a_checkpoint_of_another_engine(inference: Inference, directory: Path) -> None:
+    """Its frames would not be those of an undisturbed run; older checkpoints of it are refused likewise."""
+    written = checkpoints_of(await run(inference, request_in(inference, directory)))[0]
+    assert len(written["engine_hash"]) == 64
+    manifest = Path(written["path"]).with_suffix(".json")
+    manifest.write_text(manifest.read_text().replace(written["engine_hash"], "0" * 64))
+    with pytest.raises(ModelFailedError, match=r"CHECKPOINT_REFUSED.*another engine"):
+        await run(inference, request_in(inference, directory, resume=written["path"]))
+
+
 @pytest.mark.parametrize("field", ["embeddings", "output", "checkpoint_dir", "stop_file", "resume"])
 async def test_refuses_paths_outside_the_scratch_directory(
     inference: Inference, directory: Path, tmp_path: Path, field: str

@@ -1,20 +1,23 @@
+import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from triton_models.modeling.checkpoint import CheckpointError, manifest_path, read_checkpoint, write_checkpoint
+from triton_models.modeling.checkpoint import CheckpointError, Origin, manifest_path, read_checkpoint, write_checkpoint
 from triton_models.modeling.flow import SamplerState, initial_state, shifted_schedule
 
+ORIGIN = Origin(model_digest="model", engine_hash="engine", request_digest="request")
 STATE = replace(initial_state((1, 2, 4, 4, 16), 2**63 + 5, shifted_schedule(5, 4), "heun"), step=3)
 
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     path = tmp_path / "deep" / "step_3.safetensors"
-    write_checkpoint(path, STATE, "model", "request")
+    write_checkpoint(path, STATE, ORIGIN)
     return path
 
 
@@ -23,7 +26,7 @@ def equal(a: SamplerState, b: SamplerState) -> bool:
 
 
 def test_a_checkpoint_round_trips_to_the_bit(written: Path) -> None:
-    assert equal(read_checkpoint(written, "model", "request"), STATE)
+    assert equal(read_checkpoint(written, ORIGIN), STATE)
     assert sorted(file.name for file in written.parent.iterdir()) == ["step_3.json", "step_3.safetensors"]
 
 
@@ -35,10 +38,28 @@ def test_the_manifest_says_what_is_left(written: Path) -> None:
     assert manifest["size_bytes"] == written.stat().st_size
 
 
-@pytest.mark.parametrize(("model", "request_"), [("other", "request"), ("model", "other")])
-def test_another_model_or_request_is_refused(written: Path, model: str, request_: str) -> None:
-    with pytest.raises(CheckpointError, match="another"):
-        read_checkpoint(written, model, request_)
+@pytest.mark.parametrize("field", ["model_digest", "engine_hash", "request_digest"])
+def test_another_model_engine_or_request_is_refused(written: Path, field: str) -> None:
+    with pytest.raises(CheckpointError, match=f"another {field.partition('_')[0]}"):
+        read_checkpoint(written, replace(ORIGIN, **{field: "other"}))
+
+
+@pytest.mark.parametrize("call", ["fsync", "open"])
+def test_a_disk_that_does_not_take_it_leaves_nothing_and_what_was_there(
+    written: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    before = {file.name: file.read_bytes() for file in written.parent.iterdir()}
+
+    def fail(*args: object) -> None:
+        raise OSError(errno.EIO if call == "fsync" else errno.ENOSPC, "the disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        with pytest.raises(OSError, match="the disk"):
+            write_checkpoint(written.with_name("step_4.safetensors"), STATE, ORIGIN)
+    after = {file.name: file.read_bytes() for file in written.parent.iterdir() if "step_4" not in file.name}
+    assert after == before
+    assert not list(written.parent.glob("*.partial"))
 
 
 def test_damage_is_refused(written: Path) -> None:
@@ -46,19 +67,19 @@ def test_damage_is_refused(written: Path) -> None:
     blob[-1] ^= 1
     written.write_bytes(blob)
     with pytest.raises(CheckpointError, match="damaged"):
-        read_checkpoint(written, "model", "request")
+        read_checkpoint(written, ORIGIN)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"format": 1}', "[1]"])
 def test_a_broken_manifest_is_refused(written: Path, text: str) -> None:
     manifest_path(written).write_text(text)
     with pytest.raises(CheckpointError, match="manifest"):
-        read_checkpoint(written, "model", "request")
+        read_checkpoint(written, ORIGIN)
 
 
 def test_missing_files_are_refused(written: Path) -> None:
     written.unlink()
     with pytest.raises(CheckpointError, match="cannot be read"):
-        read_checkpoint(written, "model", "request")
+        read_checkpoint(written, ORIGIN)
     with pytest.raises(CheckpointError, match="manifest"):
-        read_checkpoint(written.with_name("none.safetensors"), "model", "request")
+        read_checkpoint(written.with_name("none.safetensors"), ORIGIN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typing import Any, cast
 import pytest
 
 from kinemesh.orchestrator.v1 import checkpoint_pb2
+from kinemesh.video.v1 import video_pb2
 from services.common.errors import DataLoss, NotFound, Unavailable
 from services.common.settings import S3Settings
 from services.common.storage import ObjectRef, ObjectStore, StoredObject
@@ -83,8 +85,14 @@ class Bench:
         self.files.checkpoints.mkdir(parents=True)
 
     def work(self, checkpoint: checkpoint_pb2.VideoJobCheckpoint | None = None) -> Work:
-        fields = {"lease": self.lease, "checkpoint": checkpoint, "files": self.files, "state": self.state}
-        return cast(Work, SimpleNamespace(**fields))
+        config = video_pb2.GenerationConfig(seed=7, enable_audio=True)
+        fields: dict[str, Any] = {
+            "lease": self.lease,
+            "checkpoint": checkpoint,
+            "files": self.files,
+            "state": self.state,
+        }
+        return cast(Work, SimpleNamespace(**fields, config=config))
 
     def committer(self) -> CheckpointCommitter:
         return CheckpointCommitter(cast(ObjectStore, self.objects), SETTINGS, self.work(), "worker-1")
@@ -93,10 +101,12 @@ class Bench:
         """Writes a checkpoint and returns what the `dit` model would say of it."""
         path = self.files.checkpoints / f"step-{step:04d}.safetensors"
         path.write_bytes(b"latents of step %d" % step)
-        path.with_suffix(".json").write_text("{}")
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        manifest = {"step_number": step, "total_steps": 50, "sha256": sha256}
+        path.with_suffix(".json").write_text(json.dumps(manifest))
         return {
             "path": str(path),
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "sha256": sha256,
             "size_bytes": path.stat().st_size,
             "step": step,
             "total": 50,
@@ -105,6 +115,7 @@ class Bench:
             "timesteps_remaining": [0.5, 0.0],
             "sigma": 0.5,
             "model_digest": "digest",
+            "engine_hash": "engine",
             "rng_state_cpu": "cm5n",
             "rng_state_cuda": "",
             "write_ms": 1.5,
@@ -135,7 +146,15 @@ async def test_a_commit_names_both_copies_and_the_time_spent(bench: Bench) -> No
     ref = ObjectRef.parse(saved.storage.remote_path)
     assert ref.key.startswith("job/2/step-0005-")
     assert bench.objects.objects[ref] == Path(saved.storage.local_path).read_bytes()
+    manifest = ObjectRef.parse(saved.state.rng_state_path)
+    assert bench.objects.objects[manifest] == Path(saved.storage.local_path).with_suffix(".json").read_bytes()
     assert saved.state.rng_state_cpu == b"rng"
+    assert json.loads(saved.state.audio_state) == {"seed": 7, "steps_done": 0}
+    assert (saved.state.model_revision, saved.state.engine_hash) == ("digest", "engine")
+    # Without CUDA there is no state of its generator; everything else is filled.
+    empty = {field.name for message in (saved, saved.state, saved.storage) for field in message.DESCRIPTOR.fields}
+    empty -= {field.name for message in (saved, saved.state, saved.storage) for field, _ in message.ListFields()}
+    assert empty == {"created_at", "rng_state_cuda"}
     assert bench.lease.spent_ms == [120]
 
 
@@ -201,6 +220,31 @@ async def test_what_is_damaged_in_both_places_is_passed_over(bench: Bench) -> No
     Path(newest.storage.local_path).unlink()
     bench.objects.objects[ObjectRef.parse(newest.storage.remote_path)] = b"?" * newest.storage.size_bytes
     assert await bench.found(newest) == [5]
+
+
+@pytest.mark.parametrize("lie", [{"step_number": 4}, {"total_steps": 4}, {"sha256": "0" * 64}, [], "{"])
+@pytest.mark.parametrize("place", ["disk", "store"])
+async def test_a_manifest_of_another_checkpoint_is_passed_over(bench: Bench, place: str, lie: Any) -> None:
+    await bench.commit(5, 10)
+    newest = bench.lease.saved[-1]
+    manifest = Path(newest.storage.local_path).with_suffix(".json")
+    told = {**json.loads(manifest.read_text()), **lie} if isinstance(lie, dict) else lie
+    text = told if isinstance(told, str) else json.dumps(told)
+    if place == "disk":
+        manifest.write_text(text)
+        del bench.objects.objects[ObjectRef.parse(newest.storage.remote_path)]
+    else:
+        manifest.unlink()
+        bench.objects.objects[ObjectRef.parse(newest.state.rng_state_path)] = text.encode()
+    assert await bench.found(newest) == [5]
+
+
+async def test_an_endless_manifest_is_not_even_fetched(bench: Bench) -> None:
+    await bench.commit(5)
+    (saved,) = bench.lease.saved
+    Path(saved.storage.local_path).unlink()
+    bench.objects.objects[ObjectRef.parse(saved.state.rng_state_path)] = b" " * (1024 * 1024 + 1)
+    assert await bench.found(saved) == []
 
 
 async def test_an_object_of_another_size_is_not_even_fetched(bench: Bench) -> None:

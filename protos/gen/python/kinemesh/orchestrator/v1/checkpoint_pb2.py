@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)kinemesh/orchestrator/v1/checkpoint.proto\x12\x18kinemesh.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x02\n\x12VideoJobCheckpoint\x12\x15\n\rcheckpoint_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tworker_id\x18\x03 \x01(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bstep_number\x18\x05 \x01(\x05\x12\x13\n\x0btotal_steps\x18\x06 \x01(\x05\x12\x38\n\x05state\x18\x07 \x01(\x0b\x32).kinemesh.orchestrator.v1.CheckpointState\x12<\n\x07storage\x18\x08 \x01(\x0b\x32+.kinemesh.orchestrator.v1.CheckpointStorage\"\x88\x02\n\x0f\x43heckpointState\x12\x1a\n\x12latent_tensor_path\x18\x01 \x01(\t\x12\x14\n\x0clatent_shape\x18\x02 \x03(\x05\x12\x14\n\x0clatent_dtype\x18\x03 \x01(\t\x12\x15\n\rrng_state_cpu\x18\x04 \x01(\x0c\x12\x16\n\x0erng_state_cuda\x18\x05 \x01(\x0c\x12\x41\n\x0fscheduler_state\x18\x06 \x01(\x0b\x32(.kinemesh.orchestrator.v1.SchedulerState\x12\x13\n\x0b\x61udio_state\x18\x07 \x01(\x0c\x12\x0e\n\x06sha256\x18\x08 \x01(\t\x12\x16\n\x0emodel_revision\x18\t \x01(\t\"D\n\x0eSchedulerState\x12\x1b\n\x13timesteps_remaining\x18\x01 \x03(\x01\x12\x15\n\rsigma_current\x18\x02 \x01(\x01\"j\n\x11\x43heckpointStorage\x12\x12\n\nlocal_path\x18\x01 \x01(\t\x12\x13\n\x0bremote_path\x18\x02 \x01(\t\x12\x18\n\x10synced_to_remote\x18\x03 \x01(\x08\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)kinemesh/orchestrator/v1/checkpoint.proto\x12\x18kinemesh.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x02\n\x12VideoJobCheckpoint\x12\x15\n\rcheckpoint_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tworker_id\x18\x03 \x01(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bstep_number\x18\x05 \x01(\x05\x12\x13\n\x0btotal_steps\x18\x06 \x01(\x05\x12\x38\n\x05state\x18\x07 \x01(\x0b\x32).kinemesh.orchestrator.v1.CheckpointState\x12<\n\x07storage\x18\x08 \x01(\x0b\x32+.kinemesh.orchestrator.v1.CheckpointStorage\"\xb5\x02\n\x0f\x43heckpointState\x12\x1a\n\x12latent_tensor_path\x18\x01 \x01(\t\x12\x14\n\x0clatent_shape\x18\x02 \x03(\x05\x12\x14\n\x0clatent_dtype\x18\x03 \x01(\t\x12\x15\n\rrng_state_cpu\x18\x04 \x01(\x0c\x12\x16\n\x0erng_state_cuda\x18\x05 \x01(\x0c\x12\x41\n\x0fscheduler_state\x18\x06 \x01(\x0b\x32(.kinemesh.orchestrator.v1.SchedulerState\x12\x13\n\x0b\x61udio_state\x18\x07 \x01(\x0c\x12\x0e\n\x06sha256\x18\x08 \x01(\t\x12\x16\n\x0emodel_revision\x18\t \x01(\t\x12\x13\n\x0b\x65ngine_hash\x18\n \x01(\t\x12\x16\n\x0erng_state_path\x18\x0b \x01(\t\"D\n\x0eSchedulerState\x12\x1b\n\x13timesteps_remaining\x18\x01 \x03(\x01\x12\x15\n\rsigma_current\x18\x02 \x01(\x01\"j\n\x11\x43heckpointStorage\x12\x12\n\nlocal_path\x18\x01 \x01(\t\x12\x13\n\x0bremote_path\x18\x02 \x01(\t\x12\x18\n\x10synced_to_remote\x18\x03 \x01(\x08\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VIDEOJOBCHECKPOINT']._serialized_start=105
   _globals['_VIDEOJOBCHECKPOINT']._serialized_end=397
   _globals['_CHECKPOINTSTATE']._serialized_start=400
-  _globals['_CHECKPOINTSTATE']._serialized_end=664
-  _globals['_SCHEDULERSTATE']._serialized_start=666
-  _globals['_SCHEDULERSTATE']._serialized_end=734
-  _globals['_CHECKPOINTSTORAGE']._serialized_start=736
-  _globals['_CHECKPOINTSTORAGE']._serialized_end=842
+  _globals['_CHECKPOINTSTATE']._serialized_end=709
+  _globals['_SCHEDULERSTATE']._serialized_start=711
+  _globals['_SCHEDULERSTATE']._serialized_end=779
+  _globals['_CHECKPOINTSTORAGE']._serialized_start=781
+  _globals['_CHECKPOINTSTORAGE']._serialized_end=887
 # @@protoc_insertion_point(module_scope)

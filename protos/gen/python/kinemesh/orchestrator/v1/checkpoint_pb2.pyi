@@ -90,6 +90,8 @@ class CheckpointState(_message.Message):
     AUDIO_STATE_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     MODEL_REVISION_FIELD_NUMBER: _builtins.int
+    ENGINE_HASH_FIELD_NUMBER: _builtins.int
+    RNG_STATE_PATH_FIELD_NUMBER: _builtins.int
     latent_tensor_path: _builtins.str
     """Local path of the safetensors file with the latents."""
     latent_dtype: _builtins.str
@@ -99,11 +101,17 @@ class CheckpointState(_message.Message):
     rng_state_cuda: _builtins.bytes
     """State of torch's CUDA generator; empty without CUDA."""
     audio_state: _builtins.bytes
-    """State of the audio sampler; empty until audio generation has begun."""
+    """State of the audio sampler, JSON with its seed and its steps done: none, as sound is made after the frames. Empty for a clip without
+    sound.
+    """
     sha256: _builtins.str
     """Lower-case hexadecimal sha256 of the safetensors file."""
     model_revision: _builtins.str
     """Revision of the weights that made it; another revision refuses it."""
+    engine_hash: _builtins.str
+    """Hash of the software and hardware that made it; another engine refuses it, as its frames would differ."""
+    rng_state_path: _builtins.str
+    """Location of the manifest: the noise's algorithm and seed, which are its whole state, and the sampler's configuration."""
     @_builtins.property
     def latent_shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Shape of the latents: batch, frames, height, width, channels."""
@@ -124,10 +132,12 @@ class CheckpointState(_message.Message):
         audio_state: _builtins.bytes = ...,
         sha256: _builtins.str = ...,
         model_revision: _builtins.str = ...,
+        engine_hash: _builtins.str = ...,
+        rng_state_path: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["scheduler_state", b"scheduler_state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio_state", b"audio_state", "latent_dtype", b"latent_dtype", "latent_shape", b"latent_shape", "latent_tensor_path", b"latent_tensor_path", "model_revision", b"model_revision", "rng_state_cpu", b"rng_state_cpu", "rng_state_cuda", b"rng_state_cuda", "scheduler_state", b"scheduler_state", "sha256", b"sha256"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio_state", b"audio_state", "engine_hash", b"engine_hash", "latent_dtype", b"latent_dtype", "latent_shape", b"latent_shape", "latent_tensor_path", b"latent_tensor_path", "model_revision", b"model_revision", "rng_state_cpu", b"rng_state_cpu", "rng_state_cuda", b"rng_state_cuda", "rng_state_path", b"rng_state_path", "scheduler_state", b"scheduler_state", "sha256", b"sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

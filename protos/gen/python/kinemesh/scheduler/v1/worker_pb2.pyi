@@ -187,7 +187,7 @@ class LoadedModels(_message.Message):
 
     @_builtins.property
     def text_encoders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Text encoders this worker needs nobody else for; empty where the encoder service encodes."""
+        """Text encoders, as the encoder service names them, whose embeddings the models in memory read. They run there, not here."""
 
     def __init__(
         self,

@@ -1,0 +1,40 @@
+"""What computes: two engines of the same hash give the same bits for the same model and request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from pathlib import Path
+
+import torch
+
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+def engine_hash() -> str:
+    """Returns a lower-case hexadecimal sha256 of all that the bits depend on besides model and request.
+
+    It errs on the safe side: engines that differ in it may still compute alike. Call it once torch is set up, as the
+    number of threads counts too.
+    """
+    facts = {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "precision": torch.get_float32_matmul_precision(),
+        "machine": platform.machine(),
+        "cpu": _cpu(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "gpu": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "cuda": torch.version.cuda,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _cpu() -> str:
+    """The processor's name: kernels are chosen by its features, not all of which torch tells."""
+    try:
+        lines = _CPU_INFO.read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
