@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from triton_models.modeling.checkpoint import read_checkpoint, write_checkpoint
+from triton_models.modeling.checkpoint import Origin, read_checkpoint, write_checkpoint
+from triton_models.modeling.engine import engine_hash
 from triton_models.modeling.pipeline import (
     GenerationPlan,
     decode,
@@ -17,8 +18,8 @@ from triton_models.modeling.pipeline import (
     start,
 )
 from triton_models.modeling.reference import ReferenceConfig, ReferenceModel, load_reference
-from triton_models.training.evaluate import Settings, generate
 from triton_models.training.measure import find_object, motion_of
+from triton_models.training.samples import Settings, generate
 
 WEIGHTS = Path(__file__).parents[3] / "triton_models" / "weights" / "reference"
 PROMPT = "a red ball bouncing on green grass"
@@ -46,8 +47,9 @@ def test_a_resumed_run_ends_in_the_same_bits(tier: str, stop: int, tmp_path: Pat
     states = list(sample(model(), plan, start(plan, 3), prompt))
     digest = request_digest(plan, prompt, 3)
     path = tmp_path / "state.safetensors"
-    write_checkpoint(path, states[stop - 1], model().digest, digest)
-    *_, resumed = sample(model(), plan, read_checkpoint(path, model().digest, digest), prompt)
+    origin = Origin(model_digest=model().digest, engine_hash=engine_hash(), request_digest=digest)
+    write_checkpoint(path, states[stop - 1], origin)
+    *_, resumed = sample(model(), plan, read_checkpoint(path, origin), prompt)
     assert resumed.finished
     assert torch.equal(resumed.latent, states[-1].latent)
 
