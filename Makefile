@@ -6,10 +6,12 @@ STAMP := $(VENV)/.kinemesh-setup
 SYSTEM_PYTHON := $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
 PROMPT ?= a red ball bouncing on green grass
 PROMPTS ?= 100
+SEEDS ?= 20
+MINUTES ?= 0
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs test check protos studio train train-video train-audio train-turbo eval bench-models clean
+.PHONY: help setup run up down status logs test chaos check protos studio train train-video train-audio train-turbo eval bench-models clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +45,10 @@ logs: ## follow the logs of all processes
 
 test: check ## every check and every test
 	$(PYTHON) -m pytest
+
+chaos: setup ## kill everything under load, 20 seeds and the long tests: SEEDS=100, or MINUTES=60 of seeds
+	$(PYTHON) -m tests.chaos --seeds $(SEEDS) --minutes $(MINUTES)
+	$(PYTHON) -m pytest -m long tests/chaos
 
 check: setup ## style, types, import boundaries, contracts
 	$(PYTHON) -m ruff check .

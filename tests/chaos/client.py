@@ -7,6 +7,7 @@ import json
 import random
 import time
 from collections import Counter
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -119,4 +120,10 @@ class Client:
 
 def _event(data: dict[str, Any]) -> StreamEvent:
     status = data.get("status") or STATUS_OF_PHASE.get(data.get("new_phase", ""), "")
-    return StreamEvent(request_id=data["request_id"], status=status, percent=data.get("percent"))
+    return StreamEvent(
+        request_id=data["request_id"],
+        status=status,
+        percent=data.get("percent"),
+        step=data.get("step"),
+        at=datetime.fromisoformat(data["timestamp"]),
+    )

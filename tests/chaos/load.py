@@ -6,7 +6,7 @@ import asyncio
 import random
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +33,11 @@ VIDEOS: tuple[dict[str, Any], ...] = (
 class Plan:
     """What one round does."""
 
-    videos: int
-    cancelled: int
+    videos: Sequence[Mapping[str, Any]]
+    """What is asked for."""
     seed: int
+    cancelled: int = 0
+    """How many of them are cancelled, the last ones."""
 
 
 class Load:
@@ -45,15 +47,18 @@ class Load:
         self.clients = clients
         self.streams: list[Stream] = []
         self.listings: dict[str, list[str]] = {}
+        self.over = asyncio.Event()
+        """Set when every video has come to its end."""
         self._plan = plan
-        self._webhook_url = webhook_url
+        self.webhook_url = webhook_url
         self._random = random.Random(plan.seed)
         self._owned: dict[str, Client] = {}
 
     async def run(self) -> None:
         """Asks for everything and follows it to its end."""
-        orders = [self._order(number) for number in range(self._plan.videos)]
+        orders = [self._order(number) for number in range(len(self._plan.videos))]
         await asyncio.gather(*orders)
+        self.over.set()
 
     async def look_back(self) -> None:
         """Looks at everything once more, when it is over."""
@@ -63,16 +68,21 @@ class Load:
             self.listings[client.name] = await client.listed()
 
     @property
+    def events(self) -> int:
+        """How many events all streams have brought."""
+        return sum(client.events for client in self.clients)
+
+    @property
     def answers(self) -> Counter[int]:
         """How often each status was answered."""
         return sum((client.answers for client in self.clients), Counter())
 
     def _order(self, number: int) -> Awaitable[None]:
         """One video, with what is done to it; all choices are made at once, so that they depend on the seed alone."""
-        body = {**SMALL, **VIDEOS[number % len(VIDEOS)], "webhook_url": self._webhook_url, "webhook_secret": SECRET}
+        body = {**SMALL, **self._plan.videos[number], "webhook_url": self.webhook_url, "webhook_secret": SECRET}
         owner = self.clients[number % len(self.clients)]
         twins = self._random.choice([1, 1, 2, 3])
-        is_cancelled = number >= self._plan.videos - self._plan.cancelled
+        is_cancelled = number >= len(self._plan.videos) - self._plan.cancelled
         key = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         return self._follow(owner, key, body, twins, self._random.randint(1, 12) if is_cancelled else 0)
 

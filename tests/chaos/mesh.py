@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +16,9 @@ from deploy.local.mesh import Mesh, make_mesh, scratch_directory, write_endpoint
 from deploy.local.ports import free_ports
 from deploy.local.process import Program
 from deploy.local.servers.triton import Triton
-from deploy.local.supervisor import Component, Supervisor
+from deploy.local.supervisor import Component
 from services.common.faults import VARIABLE
+from tests.chaos.faults.kept import Watch, supervised
 from tests.chaos.faults.points import RacePoints
 from tests.chaos.faults.processes import command_of, descendants, kill_all
 from tests.support.mesh import RunningMesh
@@ -38,28 +38,6 @@ QUICK: Mapping[str, Environment] = {
 """What differs from the mesh that users start: by name, for `worker` both."""
 WORKERS = ("worker", "worker-2")
 STUB = "triton_python_backend_stub"
-
-
-@dataclass
-class Watch:
-    """Knows the processes; `Observer` of the supervisor."""
-
-    pids: dict[str, int] = field(default_factory=dict)
-    ready_names: set[str] = field(default_factory=set)
-    starts: dict[str, int] = field(default_factory=dict)
-
-    def started(self, name: str, pid: int) -> None:
-        self.pids[name] = pid
-        self.starts[name] = self.starts.get(name, 0) + 1
-
-    def ready(self, name: str, after_s: float) -> None:
-        self.ready_names.add(name)
-
-    def crashed(self, name: str, reason: str, retry_in_s: float) -> None:
-        self.ready_names.discard(name)
-
-    def stopped(self, name: str) -> None:
-        self.ready_names.discard(name)
 
 
 @dataclass(frozen=True)
@@ -96,6 +74,16 @@ class ChaosMesh(RunningMesh):
 
         await eventually(ready, timeout_s=timeout_s)
 
+    async def all_workers_idle(self, timeout_s: float = 120) -> None:
+        """Returns once every worker has told the scheduler, from now on, that it has nothing to do."""
+        (now,) = await self.rows("SELECT clock_timestamp() AS now")
+
+        async def idle() -> bool:
+            query = "SELECT FROM scheduler.gpu_workers WHERE last_heartbeat > $1 AND current_request_id IS NULL"
+            return len(await self.rows(query, now["now"])) == len(WORKERS)
+
+        await eventually(idle, timeout_s=timeout_s)
+
     def peak_memory(self) -> dict[str, int]:
         """Bytes by process name: most that the present process or a child of it ever had."""
         return {
@@ -124,25 +112,17 @@ async def running_chaos_mesh(
     ]
     components = [(replaced or {}).get(component.name, component) for component in components]
     write_endpoints(home)
-    watch, stop, ready = Watch(), asyncio.Event(), asyncio.Event()
-    supervising = asyncio.create_task(Supervisor(components, watch).run(stop, ready.set))
     try:
-        await _first(ready, supervising)
-        yield ChaosMesh(home, watch, points, [component.name for component in components])
+        async with supervised(components) as watch:
+            try:
+                yield ChaosMesh(home, watch, points, [component.name for component in components])
+            finally:
+                # Nobody is given the time to say farewell.
+                points.disarm()
+                background.kill_strays(home)
     finally:
-        points.disarm()
         background.kill_strays(home)
-        supervising.cancel()
-        await asyncio.gather(supervising, return_exceptions=True)
         os.environ.pop(background.MARK, None)
-
-
-async def _first(ready: asyncio.Event, supervising: asyncio.Task[None]) -> None:
-    waiting = asyncio.create_task(ready.wait())
-    await asyncio.wait({waiting, supervising}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if supervising.done():
-        await supervising
 
 
 def _components(mesh: Mesh, home: Home) -> list[Component]:

@@ -125,9 +125,13 @@ class Pipeline:
         return await self._advance(job, states.VIDEO_STATUS_VAE_DECODING, latents=_made(job, "latents"))
 
     async def _until_lost(self, job: pb.Job) -> None:
-        """Stands still, as a stopped process does, until the job has another epoch."""
+        """Stands still, as a stopped process does, until another worker has the job, or it has ended."""
         request = pb.GetJobRequest(request_id=job.request.request_id)
-        while (await self._until_done(lambda: self._core.jobs.GetJob(request))).job.epoch == job.epoch:  # noqa: ASYNC110
+        while True:
+            now = (await self._until_done(lambda: self._core.jobs.GetJob(request))).job
+            # Once raised when it was taken away, and once more when it was given to another.
+            if now.epoch > job.epoch + 1 or now.request.HasField("completed_at"):
+                return
             await asyncio.sleep(_IDLE_S)
 
     async def _advance(self, job: pb.Job, to: states.VideoStatus.ValueType, **result: Any) -> pb.Job:

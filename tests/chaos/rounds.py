@@ -9,11 +9,12 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import av
 
@@ -44,6 +45,7 @@ TARGETS = (
 KILLS = 4
 REST_S = 300.0
 _NO_NEWS_S = 12.0
+Mischief: TypeAlias = Callable[[Load], Coroutine[Any, Any, None]]
 _STUBS = ("dit", "video_vae", "audio")
 
 logger = logging.getLogger(__name__)
@@ -54,17 +56,17 @@ class Result:
     """What came of a seed."""
 
     seed: int
-    killed: list[str]
+    what: str
+    """What went wrong."""
     history: History
     wrong: list[Violation]
     seconds: float
     outcomes: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        kills = ", ".join(self.killed) or "nothing"
         ends = ", ".join(f"{count} {status}" for status, count in sorted(self.outcomes.items()))
         verdict = "".join(f"\n    {violation}" for violation in self.wrong) or " 0 violations"
-        return f"seed {self.seed}: killed {kills}; {ends}; {self.seconds:.0f} s;{verdict}"
+        return f"seed {self.seed}: {self.what}; {ends}; {self.seconds:.0f} s;{verdict}"
 
 
 class Arena:
@@ -75,42 +77,55 @@ class Arena:
         self.undisturbed: dict[Spec, Media] = {}
         self._ear = ear
 
-    async def play(self, plan: Plan, kills: Sequence[str]) -> Result:
-        """Plays one round: `kills` names processes, or "all", in the order in which they are killed."""
+    async def play(self, plan: Plan, mischief: Mischief | None = None, what: str = "nothing") -> Result:
+        """Plays one round.
+
+        Args:
+            plan: The load.
+            mischief: Runs beside the load; the round is over when both are.
+            what: It, in words.
+        """
         started = time.monotonic()
         async with AsyncExitStack() as stack:
             receiver = await stack.enter_async_context(receiving(plan.seed))
-            names = [f"{name}-{plan.seed}" for name in ("ada", "bob")]
-            users = [await stack.enter_async_context(self.mesh.user(name)) for name in names]
+            users = [await stack.enter_async_context(self.mesh.user(name)) for name in _names(plan.seed)]
             load = Load([Client(user, plan.seed) for user in users], plan, receiver.url)
-            killing = asyncio.create_task(self._kill(load, plan, kills))
-            try:
-                await load.run()
-            finally:
-                killing.cancel()
-                killed = (await asyncio.gather(killing, return_exceptions=True))[0]
-            if isinstance(killed, Exception):
-                raise killed
-            books = Books(self.mesh.inside.postgres.dsn(database=DATABASE), names)
+            async with asyncio.TaskGroup() as both:
+                both.create_task(load.run())
+                if mischief:
+                    both.create_task(mischief(load))
+            books = self.books(plan.seed)
             await books.rest(REST_S)
             await load.look_back()
             history = await self._history(load, books, receiver)
         outcomes = Counter(job.status for job in history.jobs)
-        return Result(plan.seed, list(kills), history, violations(history), time.monotonic() - started, outcomes)
+        return Result(plan.seed, what, history, violations(history), time.monotonic() - started, outcomes)
+
+    async def play_kills(self, plan: Plan, kills: Sequence[str]) -> Result:
+        """Plays one round in which processes, or "all", are killed in this order."""
+        killed: list[str] = []
+        result = await self.play(plan, partial(self._kill, plan, kills, killed))
+        return replace(result, what=f"killed {', '.join(killed)}")
 
     async def learn(self, plan: Plan) -> Result:
         """Plays a round without faults and keeps its clips for comparison."""
-        result = await self.play(plan, ())
+        result = await self.play(plan)
         for job in result.history.jobs:
             if media := result.history.media.get(job.request_id):
                 self.undisturbed[job.spec] = media
         return result
 
-    async def _kill(self, load: Load, plan: Plan, kills: Sequence[str]) -> None:
+    def books(self, seed: int) -> Books:
+        """What the database knows of a round's users."""
+        return Books(self.mesh.inside.postgres.dsn(database=DATABASE), _names(seed))
+
+    async def _kill(self, plan: Plan, kills: Sequence[str], killed: list[str], load: Load) -> None:
         """Kills at moments that depend on how far the load is, so that a slow machine meets the same ones."""
         chance = random.Random(f"moments/{plan.seed}")
         for name in kills:
-            await _until_news(load, chance.randint(3, 25))
+            if await _until_news(load, chance.randint(3, 25)):
+                return
+            killed.append(name)
             self._kill_one(name, chance)
 
     def _kill_one(self, name: str, chance: random.Random) -> None:
@@ -162,6 +177,10 @@ async def in_arena(mesh: ChaosMesh) -> AsyncIterator[Arena]:
         yield Arena(mesh, ear)
 
 
+def _names(seed: int) -> list[str]:
+    return [f"{name}-{seed}" for name in ("ada", "bob")]
+
+
 def kills_of(seed: int) -> list[str]:
     """What a seed kills: every target has its turn, others by chance, and every fifth seed also all at once."""
     chance = random.Random(f"kills/{seed}")
@@ -209,14 +228,11 @@ def find_leaks(logs: Path, secrets: Mapping[str, str]) -> list[Leak]:
     ]
 
 
-async def _until_news(load: Load, count: int) -> None:
-    """Returns after so many more events of all streams; after a while without any, too."""
-
-    def seen() -> int:
-        return sum(client.events for client in load.clients)
-
-    target, newest, newest_at = seen() + count, seen(), time.monotonic()
-    while seen() < target and time.monotonic() < newest_at + _NO_NEWS_S:
+async def _until_news(load: Load, count: int) -> bool:
+    """Returns after so many more events of all streams, also after a while without any; True when the load is over."""
+    target, newest, newest_at = load.events + count, load.events, time.monotonic()
+    while load.events < target and time.monotonic() < newest_at + _NO_NEWS_S and not load.over.is_set():
         await asyncio.sleep(0.05)
-        if seen() != newest:
-            newest, newest_at = seen(), time.monotonic()
+        if load.events != newest:
+            newest, newest_at = load.events, time.monotonic()
+    return load.over.is_set()

@@ -27,8 +27,11 @@ async def running_service(
             running.result()
         return "grpc" in runtime.ports
 
-    await eventually(serving)
-    async with open_channel(f"127.0.0.1:{runtime.ports['grpc']}", timeout_s=60) as channel:
-        yield channel
-    runtime.stopping.set()
-    assert await running == 0
+    try:
+        await eventually(serving)
+        async with open_channel(f"127.0.0.1:{runtime.ports['grpc']}", timeout_s=60) as channel:
+            yield channel
+    finally:
+        runtime.stopping.set()
+        exit_code = await running
+    assert exit_code == 0

@@ -55,6 +55,8 @@ class StreamEvent:
     request_id: RequestId
     status: str
     percent: int | None = None
+    step: int | None = None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

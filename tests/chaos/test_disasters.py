@@ -1,0 +1,245 @@
+"""What happens to servers and disks under load: nothing that was accepted is lost, and no credit either."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from deploy.local.ports import free_port
+from deploy.local.process import Program
+from deploy.local.servers.nats import Nats
+from deploy.local.servers.objectstore import ObjectStore
+from deploy.local.servers.postgres import Postgres
+from services.billing import app as billing_app
+from services.orchestrator import app as orchestrator_app
+from tests.chaos.core import Core, CoreUser, Servers, running_core
+from tests.chaos.faults.disks import LoopDisk, can_mount, fill, loop_disk, small_disk
+from tests.chaos.faults.flaky import Mishaps, flaky_channels, flaky_pools, flaky_stores
+from tests.chaos.faults.kept import Watch, kept
+from tests.chaos.faults.processes import kill_all, signal_all
+from tests.chaos.history.check import Violation
+from tests.chaos.pipeline import working
+from tests.chaos.receiver import eavesdropping
+from tests.chaos.verdict import verdict
+from tests.support.servers import empty_database
+from tests.support.waiting import eventually
+
+VIDEOS = 40
+BEFORE = 12
+"""Videos that are accepted before the disaster."""
+
+# Some megabytes that cannot be compressed away.
+_MUCH = "INSERT INTO public.much SELECT md5(number::text) FROM generate_series(1, 200000) AS number"
+
+needs_disks = pytest.mark.skipif(not can_mount(), reason="needs root and loop devices")
+
+
+@dataclass
+class Scene:
+    """A core under load."""
+
+    core: Core
+    user: CoreUser
+    watch: Watch
+    wrong: list[Violation] = field(default_factory=list)
+    """What the checker says in the end."""
+
+    async def accepted(self, count: int) -> None:
+        """Returns once so many videos are accepted."""
+
+        async def enough() -> bool:
+            return sum(create.status == 202 for create in self.user.creates) >= count
+
+        await eventually(enough, timeout_s=120)
+
+
+def make_postgres(folder: Path, disk: Path | None = None) -> Postgres:
+    return Postgres(
+        directory=(disk or folder) / "postgres", log=folder / "postgres.log", port=free_port(), password="password"
+    )
+
+
+def make_nats(folder: Path) -> Nats:
+    return Nats(directory=folder / "nats", log=folder / "nats.log", port=free_port(), password="password")
+
+
+@asynccontextmanager
+async def under_load(servers: Servers, *programs: Program) -> AsyncIterator[Scene]:
+    """Yields while videos are being accepted and worked on; afterwards the scene knows what is wrong."""
+    async with (
+        kept(*programs) as watch,
+        running_core(servers) as core,
+        eavesdropping(servers.nats.url) as ear,
+        working(core, seed=5, zombies=0.1),
+    ):
+        scene = Scene(core, core.user("ada"), watch)
+        await core.grant("ada", "100")
+        at_once = asyncio.Semaphore(4)
+        asking = [asyncio.create_task(_ask(scene.user, at_once, seed)) for seed in range(VIDEOS)]
+        await scene.accepted(BEFORE)
+        yield scene
+        await asyncio.gather(*asking)
+        scene.wrong += await verdict(core, [scene.user], ear, within_s=120)
+
+
+async def _ask(user: CoreUser, at_once: asyncio.Semaphore, seed: int) -> None:
+    async with at_once:
+        await user.create(str(uuid.uuid4()), seed=seed)
+
+
+async def test_one_failing_call_in_ten_changes_nothing(
+    postgres: Postgres, nats: Nats, objectstore: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mishaps = Mishaps(seed=6, before=0.02, after=0.03, serialization=0.05)
+    for app in (orchestrator_app, billing_app):
+        monkeypatch.setattr(app, "open_pool", flaky_pools(mishaps))
+        monkeypatch.setattr(app, "open_channel", flaky_channels(mishaps))
+    monkeypatch.setattr(orchestrator_app, "open_object_store", flaky_stores(mishaps))
+    async with empty_database(postgres) as dsn, under_load(Servers(dsn, nats, objectstore)) as scene:
+        pass
+    print(f"mishaps: {dict(mishaps.counts)}")
+    assert scene.wrong == []
+    assert all(mishaps.counts[kind] > 5 for kind in ("before", "after", "serialization"))
+
+
+async def test_a_deleted_jetstream_directory_loses_nothing(
+    postgres: Postgres, objectstore: ObjectStore, tmp_path: Path
+) -> None:
+    nats = make_nats(tmp_path)
+    async with (
+        empty_database(postgres) as dsn,
+        under_load(Servers(dsn, nats, objectstore), nats.program()) as scene,
+    ):
+        pid = scene.watch.pids["nats"]
+        signal_all([pid], signal.SIGSTOP)
+        shutil.rmtree(nats.directory / "store")
+        kill_all([pid])
+        await scene.watch.replaced("nats", pid)
+    assert scene.wrong == []
+
+
+async def _cut_power(scene: Scene, disk: LoopDisk) -> None:
+    """Everything stands still at one moment, and what was in memory is gone."""
+    pid = scene.watch.pids["postgres"]
+    signal_all([pid], signal.SIGSTOP)
+    await asyncio.to_thread(disk.cut_power)
+    kill_all([pid])
+    await scene.watch.replaced("postgres", pid)
+
+
+def on_disk(postgres: Postgres, disk: LoopDisk, *flags: str) -> Program:
+    """Starts with what the power cut left, if there was one."""
+    program = postgres.program()
+    prepare = program.prepare
+
+    def mount_and_prepare() -> None:
+        disk.come_back()
+        if prepare:
+            prepare()
+
+    return replace(program, prepare=mount_and_prepare, argv=(*program.argv, *flags))
+
+
+@needs_disks
+async def test_a_power_cut_of_the_database_s_disk_loses_no_accepted_video(
+    nats: Nats, objectstore: ObjectStore, tmp_path: Path
+) -> None:
+    with loop_disk(tmp_path) as disk:
+        postgres = make_postgres(tmp_path, disk.path)
+        servers = Servers(postgres.dsn(), nats, objectstore)
+        async with under_load(servers, on_disk(postgres, disk)) as scene:
+            accepted = len(scene.user.creates)
+            await _cut_power(scene, disk)
+            print(f"power cut after {accepted} videos were accepted")
+        assert scene.wrong == []
+
+
+@needs_disks
+@pytest.mark.long
+async def test_without_fsync_a_power_cut_does_lose_accepted_videos(
+    nats: Nats, objectstore: ObjectStore, tmp_path: Path
+) -> None:
+    """The power cut is a real one: it takes what PostgreSQL was not told to flush."""
+    with loop_disk(tmp_path) as disk:
+        postgres = make_postgres(tmp_path, disk.path)
+        program = on_disk(postgres, disk, "-c", "fsync=off")
+        async with kept(program) as watch:
+            connection = await asyncpg.connect(postgres.dsn())
+            await connection.execute("CREATE TABLE accepted (number int)")
+            await connection.execute("CHECKPOINT")
+            await asyncio.to_thread(os.sync)
+            for number in range(BEFORE):
+                await connection.execute("INSERT INTO accepted VALUES ($1)", number)
+            connection.terminate()
+            pid = watch.pids["postgres"]
+            signal_all([pid], signal.SIGSTOP)
+            await asyncio.to_thread(disk.cut_power)
+            kill_all([pid])
+            await watch.replaced("postgres", pid)
+            connection = await asyncpg.connect(postgres.dsn())
+            assert await connection.fetchval("SELECT count(*) FROM accepted") < BEFORE
+            await connection.close()
+
+
+@needs_disks
+@pytest.mark.long
+async def test_a_full_disk_of_the_database_loses_no_accepted_video(
+    nats: Nats, objectstore: ObjectStore, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "small", size_kib=400 * 1024) as disk:
+        postgres = make_postgres(tmp_path, disk)
+        servers = Servers(postgres.dsn(), nats, objectstore)
+        async with under_load(servers, postgres.program()) as scene:
+            ballast = fill(disk)
+            await _refused(servers)
+            ballast.unlink()
+        assert scene.wrong == []
+
+
+async def _refused(servers: Servers) -> None:
+    """Returns once the database cannot write."""
+
+    async def refuses() -> bool:
+        try:
+            connection = await asyncpg.connect(servers.dsn, timeout=5)
+        except (OSError, asyncpg.PostgresError, TimeoutError):
+            return True
+        try:
+            await connection.execute("CREATE TABLE IF NOT EXISTS public.much (data bytea)")
+            await connection.execute(
+                "INSERT INTO public.much SELECT gen_random_bytes(1000) FROM generate_series(1, 20000)"
+            )
+        except asyncpg.PostgresError:
+            return True
+        finally:
+            connection.terminate()
+        return False
+
+    await eventually(refuses, timeout_s=60)
+
+
+@needs_disks
+@pytest.mark.long
+async def test_a_full_disk_of_the_broker_loses_nothing(
+    postgres: Postgres, objectstore: ObjectStore, tmp_path: Path
+) -> None:
+    nats = make_nats(tmp_path)
+    with small_disk(nats.directory / "store", size_kib=64 * 1024) as disk:
+        async with (
+            empty_database(postgres) as dsn,
+            under_load(Servers(dsn, nats, objectstore), nats.program()) as scene,
+        ):
+            ballast = fill(disk)
+            await scene.accepted(VIDEOS - 4)
+            ballast.unlink()
+        assert scene.wrong == []
