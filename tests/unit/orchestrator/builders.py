@@ -90,10 +90,12 @@ def make_job(status: Status, **changes: Any) -> Job:
         "error_message": None,
         "webhook_url": None,
         "webhook_secret": None,
+        "remix_of": None,
         "created_at": NOW - timedelta(minutes=1),
         "updated_at": NOW,
         "started_at": None,
         "completed_at": None,
+        "deleted_at": None,
         "read_at": NOW,
     }
     return Job(status=status, **{**values, **changes})

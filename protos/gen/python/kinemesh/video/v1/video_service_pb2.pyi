@@ -46,6 +46,7 @@ class CreateVideoRequest(_message.Message):
     STYLE_PRESET_FIELD_NUMBER: _builtins.int
     TIER_FIELD_NUMBER: _builtins.int
     WEBHOOK_SECRET_FIELD_NUMBER: _builtins.int
+    REMIX_OF_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
     """What to draw; required; 1 to 2000 code points after NFC normalisation."""
     negative_prompt: _builtins.str
@@ -86,6 +87,8 @@ class CreateVideoRequest(_message.Message):
     """Secret for the webhook's signature: `whsec_` and base64 of 24 to 64 bytes; refused without webhook_url; the installation's
     own secret for the user signs when absent. Never returned.
     """
+    remix_of: _builtins.str
+    """Id of the video that this one is made after, a UUID; kept and shown. Its settings are not taken over by themselves."""
     @_builtins.property
     def audio_config(self) -> Global___AudioOptions:
         """Which sound; default ambience only. Refused when enable_audio is false."""
@@ -112,10 +115,11 @@ class CreateVideoRequest(_message.Message):
         style_preset: _builtins.str = ...,
         tier: _builtins.str = ...,
         webhook_secret: _builtins.str = ...,
+        remix_of: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_num_inference_steps", b"_num_inference_steps", "_priority", b"_priority", "_seed", b"_seed", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "fps", b"fps", "guidance_scale", b"guidance_scale", "num_inference_steps", b"num_inference_steps", "priority", b"priority", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_num_inference_steps", b"_num_inference_steps", "_priority", b"_priority", "_seed", b"_seed", "aspect_ratio", b"aspect_ratio", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "enable_audio", b"enable_audio", "first_frame_image", b"first_frame_image", "fps", b"fps", "guidance_scale", b"guidance_scale", "model", b"model", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "priority", b"priority", "prompt", b"prompt", "reference_video", b"reference_video", "resolution", b"resolution", "seed", b"seed", "style_preset", b"style_preset", "tier", b"tier", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_num_inference_steps", b"_num_inference_steps", "_priority", b"_priority", "_seed", b"_seed", "aspect_ratio", b"aspect_ratio", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "enable_audio", b"enable_audio", "first_frame_image", b"first_frame_image", "fps", b"fps", "guidance_scale", b"guidance_scale", "model", b"model", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "priority", b"priority", "prompt", b"prompt", "reference_video", b"reference_video", "remix_of", b"remix_of", "resolution", b"resolution", "seed", b"seed", "style_preset", b"style_preset", "tier", b"tier", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__duration_seconds: _TypeAlias = _typing.Literal["duration_seconds"]  # noqa: Y015
     _WhichOneofArgType__duration_seconds: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds"]  # noqa: Y015
@@ -463,6 +467,8 @@ class GetVideoResponse(_message.Message):
     TIER_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     GPU_TIME_MS_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    REMIX_OF_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The video's id."""
     status: _builtins.str
@@ -485,6 +491,8 @@ class GetVideoResponse(_message.Message):
     """The seed, given or drawn."""
     gpu_time_ms: _builtins.int
     """Accelerator time, milliseconds; present when COMPLETED."""
+    remix_of: _builtins.str
+    """Id of the video that it is made after; absent when none was named."""
     @_builtins.property
     def progress(self) -> Global___VideoProgress:
         """How far it is; present until the video is terminal."""
@@ -509,6 +517,10 @@ class GetVideoResponse(_message.Message):
     def error(self) -> Global___VideoError:
         """Why it failed; present when FAILED."""
 
+    @_builtins.property
+    def settings(self) -> Global___VideoSettings:
+        """How it is generated and delivered."""
+
     def __init__(
         self,
         *,
@@ -529,10 +541,12 @@ class GetVideoResponse(_message.Message):
         tier: _builtins.str = ...,
         seed: _builtins.int = ...,
         gpu_time_ms: _builtins.int | None = ...,
+        settings: Global___VideoSettings | None = ...,
+        remix_of: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_blocked_reason", b"_blocked_reason", "_credits_used", b"_credits_used", "_generation_time_ms", b"_generation_time_ms", "_gpu_time_ms", b"_gpu_time_ms", "_refunded_credits", b"_refunded_credits", "blocked_reason", b"blocked_reason", "completed_at", b"completed_at", "created_at", b"created_at", "credits_used", b"credits_used", "error", b"error", "generation_time_ms", b"generation_time_ms", "gpu_time_ms", b"gpu_time_ms", "output", b"output", "progress", b"progress", "refunded_credits", b"refunded_credits", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_blocked_reason", b"_blocked_reason", "_credits_used", b"_credits_used", "_generation_time_ms", b"_generation_time_ms", "_gpu_time_ms", b"_gpu_time_ms", "_refunded_credits", b"_refunded_credits", "_remix_of", b"_remix_of", "blocked_reason", b"blocked_reason", "completed_at", b"completed_at", "created_at", b"created_at", "credits_used", b"credits_used", "error", b"error", "generation_time_ms", b"generation_time_ms", "gpu_time_ms", b"gpu_time_ms", "output", b"output", "progress", b"progress", "refunded_credits", b"refunded_credits", "remix_of", b"remix_of", "settings", b"settings", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_blocked_reason", b"_blocked_reason", "_credits_used", b"_credits_used", "_generation_time_ms", b"_generation_time_ms", "_gpu_time_ms", b"_gpu_time_ms", "_refunded_credits", b"_refunded_credits", "blocked_reason", b"blocked_reason", "completed_at", b"completed_at", "created_at", b"created_at", "credits_used", b"credits_used", "error", b"error", "generation_time_ms", b"generation_time_ms", "gpu_time_ms", b"gpu_time_ms", "model", b"model", "output", b"output", "progress", b"progress", "prompt", b"prompt", "refunded_credits", b"refunded_credits", "request_id", b"request_id", "seed", b"seed", "started_at", b"started_at", "status", b"status", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_blocked_reason", b"_blocked_reason", "_credits_used", b"_credits_used", "_generation_time_ms", b"_generation_time_ms", "_gpu_time_ms", b"_gpu_time_ms", "_refunded_credits", b"_refunded_credits", "_remix_of", b"_remix_of", "blocked_reason", b"blocked_reason", "completed_at", b"completed_at", "created_at", b"created_at", "credits_used", b"credits_used", "error", b"error", "generation_time_ms", b"generation_time_ms", "gpu_time_ms", b"gpu_time_ms", "model", b"model", "output", b"output", "progress", b"progress", "prompt", b"prompt", "refunded_credits", b"refunded_credits", "remix_of", b"remix_of", "request_id", b"request_id", "seed", b"seed", "settings", b"settings", "started_at", b"started_at", "status", b"status", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__blocked_reason: _TypeAlias = _typing.Literal["blocked_reason"]  # noqa: Y015
     _WhichOneofArgType__blocked_reason: _TypeAlias = _typing.Literal["_blocked_reason", b"_blocked_reason"]  # noqa: Y015
@@ -544,6 +558,8 @@ class GetVideoResponse(_message.Message):
     _WhichOneofArgType__gpu_time_ms: _TypeAlias = _typing.Literal["_gpu_time_ms", b"_gpu_time_ms"]  # noqa: Y015
     _WhichOneofReturnType__refunded_credits: _TypeAlias = _typing.Literal["refunded_credits"]  # noqa: Y015
     _WhichOneofArgType__refunded_credits: _TypeAlias = _typing.Literal["_refunded_credits", b"_refunded_credits"]  # noqa: Y015
+    _WhichOneofReturnType__remix_of: _TypeAlias = _typing.Literal["remix_of"]  # noqa: Y015
+    _WhichOneofArgType__remix_of: _TypeAlias = _typing.Literal["_remix_of", b"_remix_of"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__blocked_reason) -> _WhichOneofReturnType__blocked_reason | None: ...
     @_typing.overload
@@ -554,8 +570,62 @@ class GetVideoResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__gpu_time_ms) -> _WhichOneofReturnType__gpu_time_ms | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__refunded_credits) -> _WhichOneofReturnType__refunded_credits | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__remix_of) -> _WhichOneofReturnType__remix_of | None: ...
 
 Global___GetVideoResponse: _TypeAlias = GetVideoResponse  # noqa: Y015
+
+@_typing.final
+class VideoSettings(_message.Message):
+    """What was asked for, with defaults filled in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DURATION_SECONDS_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    ASPECT_RATIO_FIELD_NUMBER: _builtins.int
+    FPS_FIELD_NUMBER: _builtins.int
+    NUM_INFERENCE_STEPS_FIELD_NUMBER: _builtins.int
+    GUIDANCE_SCALE_FIELD_NUMBER: _builtins.int
+    NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
+    AUDIO_CONFIG_FIELD_NUMBER: _builtins.int
+    duration_seconds: _builtins.float
+    """Length, seconds."""
+    resolution: _builtins.str
+    """"480P", "720P", "1080P" or "4K"."""
+    aspect_ratio: _builtins.str
+    """"16:9", "9:16", "1:1" or "4:3"."""
+    fps: _builtins.int
+    """Delivered frames per second."""
+    num_inference_steps: _builtins.int
+    """Denoising steps."""
+    guidance_scale: _builtins.float
+    """Classifier-free guidance, 1.0 (off) to 20.0."""
+    negative_prompt: _builtins.str
+    """What it steers away from; empty for nothing."""
+    @_builtins.property
+    def audio_config(self) -> Global___AudioOptions:
+        """Which sound is generated; absent without sound."""
+
+    def __init__(
+        self,
+        *,
+        duration_seconds: _builtins.float = ...,
+        resolution: _builtins.str = ...,
+        aspect_ratio: _builtins.str = ...,
+        fps: _builtins.int = ...,
+        num_inference_steps: _builtins.int = ...,
+        guidance_scale: _builtins.float = ...,
+        negative_prompt: _builtins.str = ...,
+        audio_config: Global___AudioOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio_config", b"audio_config"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aspect_ratio", b"aspect_ratio", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "fps", b"fps", "guidance_scale", b"guidance_scale", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "resolution", b"resolution"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VideoSettings: _TypeAlias = VideoSettings  # noqa: Y015
 
 @_typing.final
 class VideoProgress(_message.Message):
@@ -798,6 +868,64 @@ class VideoSummary(_message.Message):
 Global___VideoSummary: _TypeAlias = VideoSummary  # noqa: Y015
 
 @_typing.final
+class ListFullVideosRequest(_message.Message):
+    """Which videos to list in full."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    ASCENDING_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    """Videos in the answer; 0 for the default of 20; at most 100 (more is 100); negative is refused."""
+    after: _builtins.str
+    """Begin behind this video, also when it is deleted by now; empty to begin at the beginning. Behind an unknown one there is nothing."""
+    ascending: _builtins.bool
+    """Oldest first; otherwise newest first."""
+    def __init__(
+        self,
+        *,
+        limit: _builtins.int = ...,
+        after: _builtins.str = ...,
+        ascending: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "ascending", b"ascending", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFullVideosRequest: _TypeAlias = ListFullVideosRequest  # noqa: Y015
+
+@_typing.final
+class ListFullVideosResponse(_message.Message):
+    """A page of the caller's videos in full."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIDEOS_FIELD_NUMBER: _builtins.int
+    HAS_MORE_FIELD_NUMBER: _builtins.int
+    has_more: _builtins.bool
+    """Whether there are more behind the last."""
+    @_builtins.property
+    def videos(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetVideoResponse]:
+        """In the order asked for."""
+
+    def __init__(
+        self,
+        *,
+        videos: _abc.Iterable[Global___GetVideoResponse] | None = ...,
+        has_more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_more", b"has_more", "videos", b"videos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFullVideosResponse: _TypeAlias = ListFullVideosResponse  # noqa: Y015
+
+@_typing.final
 class CancelVideoRequest(_message.Message):
     """Names a video to cancel."""
 
@@ -848,6 +976,50 @@ class CancelVideoResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelVideoResponse: _TypeAlias = CancelVideoResponse  # noqa: Y015
+
+@_typing.final
+class DeleteVideoRequest(_message.Message):
+    """Names a video to delete."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The video's id, a UUID."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteVideoRequest: _TypeAlias = DeleteVideoRequest  # noqa: Y015
+
+@_typing.final
+class DeleteVideoResponse(_message.Message):
+    """A deleted video."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The video's id."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteVideoResponse: _TypeAlias = DeleteVideoResponse  # noqa: Y015
 
 @_typing.final
 class WatchVideoRequest(_message.Message):

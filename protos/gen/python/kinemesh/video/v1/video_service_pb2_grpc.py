@@ -68,10 +68,20 @@ class VideoServiceStub:
                 request_serializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.ListVideosRequest.SerializeToString,
                 response_deserializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.ListVideosResponse.FromString,
                 _registered_method=True)
+        self.ListFullVideos = channel.unary_unary(
+                '/kinemesh.video.v1.VideoService/ListFullVideos',
+                request_serializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.ListFullVideosRequest.SerializeToString,
+                response_deserializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.ListFullVideosResponse.FromString,
+                _registered_method=True)
         self.CancelVideo = channel.unary_unary(
                 '/kinemesh.video.v1.VideoService/CancelVideo',
                 request_serializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.CancelVideoRequest.SerializeToString,
                 response_deserializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.CancelVideoResponse.FromString,
+                _registered_method=True)
+        self.DeleteVideo = channel.unary_unary(
+                '/kinemesh.video.v1.VideoService/DeleteVideo',
+                request_serializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.DeleteVideoRequest.SerializeToString,
+                response_deserializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.DeleteVideoResponse.FromString,
                 _registered_method=True)
         self.WatchVideo = channel.unary_stream(
                 '/kinemesh.video.v1.VideoService/WatchVideo',
@@ -137,9 +147,24 @@ class VideoServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListFullVideos(self, request, context):
+        """Lists the caller's videos as GetVideo shows them, from one of them on, either way. Errors: INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CancelVideo(self, request, context):
         """Cancels a video and refunds the share not done. On a cancelled video it gives the same answer again.
         Errors: VIDEO_NOT_FOUND, VIDEO_ALREADY_FINISHED (COMPLETED, FAILED, BLOCKED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteVideo(self, request, context):
+        """Deletes a video for good: its prompt now, its objects within minutes. One that has not ended is cancelled first.
+        Errors: VIDEO_NOT_FOUND, also when it is deleted already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -193,10 +218,20 @@ def add_VideoServiceServicer_to_server(servicer, server):
                     request_deserializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.ListVideosRequest.FromString,
                     response_serializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.ListVideosResponse.SerializeToString,
             ),
+            'ListFullVideos': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFullVideos,
+                    request_deserializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.ListFullVideosRequest.FromString,
+                    response_serializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.ListFullVideosResponse.SerializeToString,
+            ),
             'CancelVideo': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelVideo,
                     request_deserializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.CancelVideoRequest.FromString,
                     response_serializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.CancelVideoResponse.SerializeToString,
+            ),
+            'DeleteVideo': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteVideo,
+                    request_deserializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.DeleteVideoRequest.FromString,
+                    response_serializer=kinemesh_dot_video_dot_v1_dot_video__service__pb2.DeleteVideoResponse.SerializeToString,
             ),
             'WatchVideo': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchVideo,
@@ -385,6 +420,33 @@ class VideoService:
             _registered_method=True)
 
     @staticmethod
+    def ListFullVideos(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kinemesh.video.v1.VideoService/ListFullVideos',
+            kinemesh_dot_video_dot_v1_dot_video__service__pb2.ListFullVideosRequest.SerializeToString,
+            kinemesh_dot_video_dot_v1_dot_video__service__pb2.ListFullVideosResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CancelVideo(request,
             target,
             options=(),
@@ -401,6 +463,33 @@ class VideoService:
             '/kinemesh.video.v1.VideoService/CancelVideo',
             kinemesh_dot_video_dot_v1_dot_video__service__pb2.CancelVideoRequest.SerializeToString,
             kinemesh_dot_video_dot_v1_dot_video__service__pb2.CancelVideoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteVideo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kinemesh.video.v1.VideoService/DeleteVideo',
+            kinemesh_dot_video_dot_v1_dot_video__service__pb2.DeleteVideoRequest.SerializeToString,
+            kinemesh_dot_video_dot_v1_dot_video__service__pb2.DeleteVideoResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -56,9 +56,15 @@ class VideoServiceStub:
     """Returns one of the caller's videos. Errors: VIDEO_NOT_FOUND, also for a video of another user."""
     ListVideos: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.ListVideosRequest, _video_service_pb2.ListVideosResponse]
     """Lists the caller's videos, newest first."""
+    ListFullVideos: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.ListFullVideosRequest, _video_service_pb2.ListFullVideosResponse]
+    """Lists the caller's videos as GetVideo shows them, from one of them on, either way. Errors: INVALID_FIELD."""
     CancelVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.CancelVideoRequest, _video_service_pb2.CancelVideoResponse]
     """Cancels a video and refunds the share not done. On a cancelled video it gives the same answer again.
     Errors: VIDEO_NOT_FOUND, VIDEO_ALREADY_FINISHED (COMPLETED, FAILED, BLOCKED).
+    """
+    DeleteVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _video_service_pb2.DeleteVideoResponse]
+    """Deletes a video for good: its prompt now, its objects within minutes. One that has not ended is cancelled first.
+    Errors: VIDEO_NOT_FOUND, also when it is deleted already.
     """
     WatchVideo: _grpc.UnaryStreamMultiCallable[_video_service_pb2.WatchVideoRequest, _video_service_pb2.WatchVideoResponse]
     """Streams a video's life: a snapshot first, then every change, and ends after the terminal event."""
@@ -94,9 +100,15 @@ class VideoServiceAsyncStub(VideoServiceStub):
     """Returns one of the caller's videos. Errors: VIDEO_NOT_FOUND, also for a video of another user."""
     ListVideos: _aio.UnaryUnaryMultiCallable[_video_service_pb2.ListVideosRequest, _video_service_pb2.ListVideosResponse]  # type: ignore[assignment]
     """Lists the caller's videos, newest first."""
+    ListFullVideos: _aio.UnaryUnaryMultiCallable[_video_service_pb2.ListFullVideosRequest, _video_service_pb2.ListFullVideosResponse]  # type: ignore[assignment]
+    """Lists the caller's videos as GetVideo shows them, from one of them on, either way. Errors: INVALID_FIELD."""
     CancelVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CancelVideoRequest, _video_service_pb2.CancelVideoResponse]  # type: ignore[assignment]
     """Cancels a video and refunds the share not done. On a cancelled video it gives the same answer again.
     Errors: VIDEO_NOT_FOUND, VIDEO_ALREADY_FINISHED (COMPLETED, FAILED, BLOCKED).
+    """
+    DeleteVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _video_service_pb2.DeleteVideoResponse]  # type: ignore[assignment]
+    """Deletes a video for good: its prompt now, its objects within minutes. One that has not ended is cancelled first.
+    Errors: VIDEO_NOT_FOUND, also when it is deleted already.
     """
     WatchVideo: _aio.UnaryStreamMultiCallable[_video_service_pb2.WatchVideoRequest, _video_service_pb2.WatchVideoResponse]  # type: ignore[assignment]
     """Streams a video's life: a snapshot first, then every change, and ends after the terminal event."""
@@ -167,6 +179,14 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the caller's videos, newest first."""
 
     @_abc_1.abstractmethod
+    def ListFullVideos(
+        self,
+        request: _video_service_pb2.ListFullVideosRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_video_service_pb2.ListFullVideosResponse, _abc.Awaitable[_video_service_pb2.ListFullVideosResponse]]:
+        """Lists the caller's videos as GetVideo shows them, from one of them on, either way. Errors: INVALID_FIELD."""
+
+    @_abc_1.abstractmethod
     def CancelVideo(
         self,
         request: _video_service_pb2.CancelVideoRequest,
@@ -174,6 +194,16 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_video_service_pb2.CancelVideoResponse, _abc.Awaitable[_video_service_pb2.CancelVideoResponse]]:
         """Cancels a video and refunds the share not done. On a cancelled video it gives the same answer again.
         Errors: VIDEO_NOT_FOUND, VIDEO_ALREADY_FINISHED (COMPLETED, FAILED, BLOCKED).
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteVideo(
+        self,
+        request: _video_service_pb2.DeleteVideoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_video_service_pb2.DeleteVideoResponse, _abc.Awaitable[_video_service_pb2.DeleteVideoResponse]]:
+        """Deletes a video for good: its prompt now, its objects within minutes. One that has not ended is cancelled first.
+        Errors: VIDEO_NOT_FOUND, also when it is deleted already.
         """
 
     @_abc_1.abstractmethod
