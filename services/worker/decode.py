@@ -52,8 +52,7 @@ class DecodeStage:
         await work.advance(following, job_service_pb2.JobArtifacts(mezzanine=artifact(stored)))
 
     async def _decode(self, work: Work) -> None:
-        request = {**work.clip(), "latents": str(work.files.latents), "output_dir": str(work.files.chunks)}
-        async with aclosing(self._triton.stream(work.model.video_vae, request)) as messages:
+        async with aclosing(self._triton.stream(work.model.video_vae, _request(work))) as messages:
             plan = await anext(messages)
             writer = MezzanineWriter(work.files.mezzanine, width=plan["width"], height=plan["height"], fps=plan["fps"])
             try:
@@ -68,6 +67,13 @@ class DecodeStage:
                 writer.abandon()
         if writer.frames != plan["frames"]:
             raise ModelBrokenError(f"the decoder made {writer.frames} of {plan['frames']} frames")
+
+
+def _request(work: Work) -> Message:
+    request = {**work.clip(), "latents": str(work.files.latents), "output_dir": str(work.files.chunks)}
+    if work.config.enable_audio and work.config.audio_config.include_speech:
+        request["spoken"] = {"prompt": work.job.request.prompt_config.text_prompt, "seed": work.config.seed}
+    return request
 
 
 async def _encode(writer: MezzanineWriter, chunk: Message, plan: Message) -> None:

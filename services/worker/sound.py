@@ -62,6 +62,7 @@ def _request(work: Work) -> Message:
         "embeddings": str(work.files.embeddings),
         "latents": str(work.files.latents),
         "prompt": work.job.request.prompt_config.text_prompt,
+        "aspect_ratio": work.config.aspect_ratio,
         "duration_s": work.config.duration_seconds,
         "include_speech": sound.include_speech,
         "include_music": sound.include_music,

@@ -19,16 +19,21 @@ from triton_models.modeling.audio import model as audio_library
 from triton_models.modeling.audio.cues import AudioFlags, parse_audio_cues
 from triton_models.modeling.audio.model import AudioClip, AudioModel, load_audio_model
 from triton_models.modeling.checkpoint import write_atomically
-from triton_models.modeling.reference import load_config
+from triton_models.modeling.pipeline import to_frames
+from triton_models.modeling.reference import ReferenceConfig, load_config
 from triton_models.modeling.shapes import LATENT_CHANNELS, PATCH, TEMPORAL_FACTOR
+from triton_models.modeling.speech.lip_sync import LipReport, compare, shifted
 from triton_models.modeling.speech.mix import mixed
-from triton_models.modeling.speech.model import SpeechModel, find_speech_model
 from triton_models.modeling.speech.plan import SpeechPlan, lip_sync_frames
 from triton_models.modeling.speech.quotes import VOICES
+from triton_models.modeling.speech.talker import Talker
 from triton_models.serving.files import read_embeddings, read_latents
 from triton_models.serving.parameters import ModelParameters, prepare_process
 from triton_models.serving.requests import AudioRequest, is_probe, parse
 from triton_models.serving.respond import Message
+
+_CHUNK_FRAMES = 4
+"""Latent frames decoded at a time, to look at lips."""
 
 
 @dataclass(frozen=True)
@@ -36,22 +41,18 @@ class AudioEngine:
     """The loaded audio model and the directory its requests may use."""
 
     model: AudioModel
-    voice: SpeechModel | None
-    """None where the weights have none: then nobody speaks."""
-    latent_fps: float
-    """Latent frames per second of the video model beside it."""
-    text_width: int
-    """Width of the text encoder's embeddings."""
+    talker: Talker
+    video: ReferenceConfig
+    """Of the video model beside it."""
     scratch_dir: Path
 
     @classmethod
     def load(cls, parameters: ModelParameters) -> AudioEngine:
         """Loads the weights; errors as `prepare_process` and `load_audio_model`."""
         prepare_process(parameters.threads)
-        video = load_config(parameters.weights_dir)
-        model = load_audio_model(parameters.weights_dir)
-        voice = find_speech_model(parameters.weights_dir)
-        return cls(model, voice, video.fps / TEMPORAL_FACTOR, video.text.width, parameters.scratch_dir)
+        directory = parameters.weights_dir
+        model, talker = load_audio_model(directory), Talker.find(directory)
+        return cls(model, talker, load_config(directory), parameters.scratch_dir)
 
     def run(self, text: str) -> Iterator[Message]:
         """Yields a step after each denoising step, and last the result.
@@ -70,7 +71,7 @@ class AudioEngine:
             text_embeddings=prompt.embeddings,
             text_mask=prompt.mask,
             video_latents=read_latents(request.latents)[0],
-            latent_fps=self.latent_fps,
+            latent_fps=self.video.fps / TEMPORAL_FACTOR,
             duration_s=request.duration_s,
             flags=AudioFlags(request.include_speech, request.include_music, request.include_ambient),
             cues=tuple(parse_audio_cues(request.prompt)),
@@ -81,34 +82,43 @@ class AudioEngine:
         began = time.perf_counter()
         for update in self.model.generate(asked):
             if isinstance(update, AudioClip):
-                message = {"type": "result", **self._finished(update, request)}
+                message = {"type": "result", **self._finished(update, asked, request)}
             else:
                 message = {"type": "step", "step": update.step, "total": update.total}
             yield {**message, "step_time_ms": (time.perf_counter() - began) * 1000}
             began = time.perf_counter()
 
-    def _finished(self, clip: AudioClip, request: AudioRequest) -> Message:
+    def _finished(self, clip: AudioClip, asked: audio_library.AudioRequest, request: AudioRequest) -> Message:
         record: dict[str, Any] = {"sync": asdict(clip.sync), "omitted": list(clip.omitted)}
-        waveform = clip.waveform
-        plan = self._plan(request)
-        if self.voice is not None and plan is not None:
-            voice = self.voice.say(plan, waveform.shape[1], request.seed)
-            waveform = mixed(waveform, voice, clip.sample_rate)
+        waveform, voice = clip.waveform, self.talker.voice
+        plan = self.talker.plan(request.prompt, request.seed, request.duration_s) if request.include_speech else None
+        if voice is not None and plan is not None:
+            said = voice.say(plan, waveform.shape[1], request.seed)
+            lips = self._lips(asked, request, plan)
+            shift_ms = 0.0 if lips is None else lips.applied_shift_ms
+            waveform = mixed(waveform, shifted(said, shift_ms, clip.sample_rate), clip.sample_rate)
             record["omitted"] = [omitted for omitted in clip.omitted if omitted != "speech"]
-            record["speech"] = _speech_record(plan, self.latent_fps * TEMPORAL_FACTOR, request.duration_s)
+            record["speech"] = _speech_record(plan, self.video.fps, request.duration_s, lips)
         return {**_write_sound(request.output, waveform, clip.sample_rate), "record": record}
 
-    def _plan(self, request: AudioRequest) -> SpeechPlan | None:
-        if self.voice is None or not request.include_speech:
+    def _lips(self, asked: audio_library.AudioRequest, request: AudioRequest, plan: SpeechPlan) -> LipReport | None:
+        """How the face's lips fit; None without a face or means to find one."""
+        if self.talker.refiner is None or request.aspect_ratio not in self.video.sizes:
             return None
-        return self.voice.plan(request.prompt, request.seed, request.duration_s)
+        width, height = self.video.sizes[request.aspect_ratio]
+        chunks = torch.split(asked.video_latents[None], _CHUNK_FRAMES, 1)
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            decoded = self.model.vae.decode_chunks(chunks)
+            frames = np.concatenate([to_frames(video[0, :, :, :height, :width]) for video in decoded])
+        frames = frames[: round(request.duration_s * self.video.fps)]
+        return compare(frames, self.talker.refiner, plan, self.video.fps)
 
     def _probe(self) -> Iterator[Message]:
         request = audio_library.AudioRequest(
-            text_embeddings=torch.zeros(1, self.text_width),
+            text_embeddings=torch.zeros(1, self.video.text.width),
             text_mask=torch.ones(1, dtype=torch.bool),
             video_latents=torch.zeros(2, PATCH, PATCH, LATENT_CHANNELS),
-            latent_fps=self.latent_fps,
+            latent_fps=self.video.fps / TEMPORAL_FACTOR,
             duration_s=0.5,
             flags=AudioFlags(),
             seed=0,
@@ -119,13 +129,18 @@ class AudioEngine:
         yield {"type": "probe", "healthy": healthy, "model_digest": self.model.digest}
 
 
-def _speech_record(plan: SpeechPlan, fps: float, duration_s: float) -> dict[str, Any]:
+def _speech_record(plan: SpeechPlan, fps: float, duration_s: float, lips: LipReport | None) -> dict[str, Any]:
     """Without the words themselves: they are the prompt's, and the record is published."""
+    late_s = 0.0 if lips is None else lips.applied_shift_ms / 1000
     return {
         "voice": VOICES[plan.voice],
         "left_out_words": len(plan.left_out.split()),
-        "phonemes": [[phoneme.symbol, phoneme.start_s, phoneme.end_s] for phoneme in plan.phonemes],
-        "lip_sync": {"fps": fps, "frames": [asdict(frame) for frame in lip_sync_frames(plan, fps, duration_s)]},
+        "phonemes": [[said.symbol, said.start_s + late_s, said.end_s + late_s] for said in plan.phonemes],
+        "lip_sync": {
+            "fps": fps,
+            "face": None if lips is None else asdict(lips),
+            "frames": [asdict(frame) for frame in lip_sync_frames(plan, fps, duration_s)],
+        },
     }
 
 

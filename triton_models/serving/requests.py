@@ -68,6 +68,15 @@ class DitRequest(ClipRequest):
     """Safetensors file for the final latents, `latent` [1, F, H, W, C]."""
 
 
+class Spoken(Request):
+    """What decides what is said in a clip."""
+
+    prompt: str
+    """Says what, and who; never logged."""
+    seed: int = Field(ge=0, lt=2**63)
+    """Of the clip."""
+
+
 class VaeRequest(ClipRequest):
     """Asks for the frames of a clip."""
 
@@ -77,6 +86,8 @@ class VaeRequest(ClipRequest):
     """Directory for the chunks: raw uint8 [frames, height, width, 3], one file each."""
     chunk_frames: int = Field(default=4, ge=1, le=64)
     """Latent frames decoded at a time."""
+    spoken: Spoken | None = None
+    """Moves the lips of a face to what will be said; None where nobody speaks."""
 
 
 class AudioRequest(Request):
@@ -88,6 +99,8 @@ class AudioRequest(Request):
     """As in VaeRequest."""
     prompt: str
     """Read for cues of what should sound; never logged."""
+    aspect_ratio: str
+    """Of the picture, for example 16:9."""
     duration_s: float = Field(gt=0, le=60)
     """Length of the sound."""
     include_speech: bool

@@ -1,4 +1,7 @@
-"""The `video_vae` model: latents to frames, one response per chunk, in memory that does not grow with the clip."""
+"""The `video_vae` model: latents to frames, one response per chunk, in memory that does not grow with the clip.
+
+The lips of a face follow what will be said.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from torch import Tensor
 
 from triton_models.modeling.pipeline import GenerationPlan, decode
 from triton_models.modeling.reference import ReferenceModel, load_reference
+from triton_models.modeling.speech.lip_sync import moved_lips
+from triton_models.modeling.speech.talker import Talker
 from triton_models.serving.dit import plan_of
 from triton_models.serving.errors import InvalidRequest
 from triton_models.serving.files import read_latents
@@ -27,13 +32,14 @@ class VideoVaeEngine:
     """The loaded decoder and the directory its requests may use."""
 
     model: ReferenceModel
+    talker: Talker
     scratch_dir: Path
 
     @classmethod
     def load(cls, parameters: ModelParameters) -> VideoVaeEngine:
         """Loads the weights; errors as `prepare_process` and `load_reference`."""
         prepare_process(parameters.threads)
-        return cls(load_reference(parameters.weights_dir), parameters.scratch_dir)
+        return cls(load_reference(parameters.weights_dir), Talker.find(parameters.weights_dir), parameters.scratch_dir)
 
     def run(self, text: str) -> Iterator[Message]:
         """Yields the plan with the native size and rate, then each chunk as it lies on disk, last the result.
@@ -54,7 +60,7 @@ class VideoVaeEngine:
         frames, height, width = plan.shape
         yield {"type": "plan", "frames": frames, "height": height, "width": width, "fps": plan.fps}
         request.output_dir.mkdir(parents=True, exist_ok=True)
-        chunks = decode(self.model, plan, latent, request.chunk_frames)
+        chunks = self._spoken(request, plan, decode(self.model, plan, latent, request.chunk_frames))
         done = 0
         began = time.perf_counter()
         for number, chunk in enumerate(chunks):
@@ -71,6 +77,14 @@ class VideoVaeEngine:
             }
             began = time.perf_counter()
         yield {"type": "result", "frames": done}
+
+    def _spoken(
+        self, request: VaeRequest, plan: GenerationPlan, chunks: Iterator[NDArray[np.uint8]]
+    ) -> Iterator[NDArray[np.uint8]]:
+        """The chunks, with the lips of a face moved where somebody speaks."""
+        refiner, spoken = self.talker.refiner, request.spoken
+        speech = self.talker.plan(spoken.prompt, spoken.seed, request.duration_s) if spoken is not None else None
+        return chunks if refiner is None or speech is None else moved_lips(chunks, refiner, speech, plan.fps)
 
     def _probe(self) -> Iterator[Message]:
         config = self.model.config

@@ -78,6 +78,7 @@ async def test_sound_has_the_length_of_the_clip_and_comes_step_by_step(inference
         "embeddings": str(inference.write_embeddings(directory / "embeddings.safetensors")),
         "latents": str(write_latents(directory / "latents.safetensors", 7, 8, 14)),
         "prompt": "rain on a lake",
+        "aspect_ratio": "16:9",
         "duration_s": 2,
         "include_speech": False,
         "include_music": False,

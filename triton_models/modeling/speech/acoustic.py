@@ -30,9 +30,9 @@ class AcousticConfig:
     """Sizes of the network."""
 
     voices: int = 3
-    width: int = 160
-    encoder_depth: int = 4
-    decoder_depth: int = 5
+    width: int = 128
+    encoder_depth: int = 3
+    decoder_depth: int = 4
 
 
 class AcousticNet(nn.Module):

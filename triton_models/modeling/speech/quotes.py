@@ -20,7 +20,7 @@ _MOST_BARE_WORDS = 8
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|(?<![\w'])'((?:[^']|(?<=\w)'(?=\w))+)'(?!\w)")
 _SAYING = re.compile(
     r"(?<!without )(?<!not )(?<!never )"
-    r"\b(?:says?|saying|speaks|shouts?|shouting|whispers?|whispering|announces|utters)\b"
+    r"\b(?:says?|saying|speaks|speaking|shouts?|shouting|whispers?|whispering|announces|utters)\b"
     r"(?: (?:out loud|aloud|the words?))?[:,]?\s+(?P<what>[^.;!?,\n:]+[!?]?)",
     re.IGNORECASE,
 )

@@ -18,7 +18,7 @@ from .prepare import FILE
 
 Example = dict[str, Tensor]
 
-_FRAMES = 5000
+_FRAMES = 3000
 """Spectrogram frames of a batch."""
 _HELD_OUT = 60
 _DURATION_WEIGHT = 0.5
@@ -26,7 +26,7 @@ _DURATION_WEIGHT = 0.5
 
 def main() -> None:
     """Trains, or goes on training, and prints the loss on sentences kept aside."""
-    parser = stage_parser(str(__doc__), steps=1400, learning_rate=2e-3)
+    parser = stage_parser(str(__doc__), steps=600, learning_rate=3e-3)
     parser.set_defaults(run=RUN_FOLDER)
     given = begin(parser)
     examples: list[Example] = torch.load(given.run / FILE, weights_only=True)

@@ -22,7 +22,7 @@ _BATCH = 256
 
 def main() -> None:
     """Trains, or goes on training, and evaluates."""
-    parser = stage_parser(str(__doc__), steps=2200, learning_rate=2e-3)
+    parser = stage_parser(str(__doc__), steps=1500, learning_rate=2e-3)
     parser.set_defaults(run=RUN_FOLDER)
     given = begin(parser)
     words = dictionary()
