@@ -2,12 +2,14 @@
 
 Prompts and seeds are fixed, and no training saw them. Judges trained on rendered clips alone say what a clip shows; the
 first columns are what they say of renders of the same scenes, as drawn and through the video autoencoder: the ceiling
-of every other column. Shares stand with their Wilson 95 % intervals.
+of every other column. Shares stand with their Wilson 95 % intervals. A column that was measured is kept, and not
+measured again.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import platform
 import time
 from collections.abc import Callable
@@ -23,12 +25,12 @@ from ..modeling.reference import ReferenceModel
 from .contestants import Contestant, contestants
 from .impacts import SoundBench
 from .judges.frechet import frechet_distance
-from .judges.judge import Judges, Opinion
+from .judges.judge import FILE, Judges, Opinion
 from .judges.network import View
 from .judges.questions import kind_of
 from .judges.train import CLIP_S, trained, view_scene
 from .latents import to_video
-from .run import WEIGHTS
+from .run import RUNS, WEIGHTS
 from .samples import Settings, draw_sample, generate, held_out, scenes_from, telling_caption
 from .table import Goal, Row, Share, misses, table
 from .world.render import render
@@ -89,6 +91,23 @@ def through_autoencoder(scene: Scene, model: ReferenceModel) -> NDArray[np.uint8
 def judged(name: str, judges: Judges, scenes: list[Scene], view: Callable[[Scene], View]) -> Column:
     """Returns the judges' opinion of one clip a scene."""
     return Column(name, judges.opinion(View.join([view(scene) for scene in scenes])))
+
+
+def column_of(contestant: Contestant, judges: Judges, scenes: list[Scene], sound: SoundBench | None) -> Column:
+    """Returns what is measured of a model, from an earlier evaluation if there was one."""
+    facts = (contestant.model.digest, contestant.name, contestant.settings, scenes, sound is None, file_digest(FILE))
+    path = RUNS / "evaluation" / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.safetensors"
+    if path.exists():
+        opinion, figures = Opinion.load(path)
+        return Column(contestant.name, opinion, figures["cpu_s"].item(), tuple(figures["offsets_ms"].tolist()))
+    column = measured(contestant, judges, scenes, sound)
+    column.opinion.save(path, cpu_s=torch.tensor(column.cpu_s), offsets_ms=torch.tensor(column.offsets_ms))
+    return column
+
+
+def file_digest(path: Path) -> str:
+    """Returns the sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def measured(contestant: Contestant, judges: Judges, scenes: list[Scene], sound: SoundBench | None) -> Column:
@@ -158,7 +177,7 @@ def main() -> None:
         judged("autoencoder", judges, scenes, lambda scene: View.of(through_autoencoder(scene, models[0].model))),
     ]
     for model in models:
-        columns.append(measured(model, judges, scenes, sound))
+        columns.append(column_of(model, judges, scenes, sound))
         print(f"{model.name} after {time.monotonic() - begun:.0f} s", flush=True)
     rows = rows_of(columns, scenes, others)
     names = tuple(column.name for column in columns)

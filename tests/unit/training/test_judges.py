@@ -28,7 +28,7 @@ def views(scenes: list[Scene]) -> View:
 
 
 def test_the_right_answers_are_those_of_the_scene(scenes: list[Scene]) -> None:
-    wanted = targets(scenes, LOOKS | MOVES)
+    wanted = targets(scenes, {**LOOKS, **MOVES})
     for row, scene in enumerate(scenes):
         objects = len(scene.actors)
         assert {choice for choice, share in zip(LOOKS["colour"], wanted["colour"][row], strict=True) if share} == {
@@ -68,16 +68,14 @@ def test_saved_judges_say_the_same(views: View, tmp_path: Path) -> None:
 
 def test_two_objects_need_both_answers(scenes: list[Scene]) -> None:
     scene = next(scene for scene in scenes if len(answer(scene, "colour")) == 2)
-    hot = targets([scene], LOOKS)["colour"]
-    nothing = np.zeros((1, FEATURES))
-    assert Opinion({"colour": hot}, nothing).right(0, scene, "colour") is True
-    one = (
-        hot * torch.eye(hot.shape[1])[int(hot.argmax())]
-        - 1.0 * (hot > 0)
-        + 2 * torch.eye(hot.shape[1])[int(hot.argmax())]
-    )
-    assert Opinion({"colour": one}, nothing).right(0, scene, "colour") is False
-    assert Opinion({"weather": torch.ones(1, 4)}, nothing).right(0, scene, "weather") is None
+    both = targets([scene], LOOKS)["colour"]
+    one_wrong = both.clone()
+    one_wrong[0, int(both.argmax())] = 0
+    one_wrong[0, int(both.argmin())] = 1
+    features = np.zeros((1, FEATURES))
+    assert Opinion({"colour": both}, features).right(0, scene, "colour") is True
+    assert Opinion({"colour": one_wrong}, features).right(0, scene, "colour") is False
+    assert Opinion({"weather": torch.ones(1, 4)}, features).right(0, scene, "weather") is None
 
 
 def test_the_distance_is_that_of_the_two_normal_distributions() -> None:

@@ -30,6 +30,19 @@ class Opinion:
     features: NDArray[np.float64]
     """[B, FEATURES]"""
 
+    def save(self, path: Path, **figures: Tensor) -> None:
+        """Writes it, and what else was measured of the clips."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {f"scores.{name}": value.contiguous() for name, value in self.scores.items()}
+        save_file(tensors | {"features": torch.from_numpy(self.features)} | figures, path)
+
+    @classmethod
+    def load(cls, path: Path) -> tuple[Opinion, dict[str, Tensor]]:
+        """Reads what `save` wrote."""
+        saved = load_file(path)
+        scores = {name.removeprefix("scores."): saved.pop(name) for name in list(saved) if name.startswith("scores.")}
+        return cls(scores, saved.pop("features").numpy()), saved
+
     def says(self, index: int, question: str, count: int) -> frozenset[str]:
         """Returns the `count` likeliest answers for one clip."""
         choices = {**LOOKS, **MOVES}[question]

@@ -106,8 +106,8 @@ def with_directions(judges: Judges, views: View) -> Judges:
         views[torch.arange(1000)[: len(views.ground)]]
     )
     features = torch.from_numpy(raw.features).float()
-    _, _, basis = torch.pca_lowrank(features, FEATURES, niter=6)
-    return replace(judges, mean=features.mean(0), basis=basis.T.contiguous())
+    directions = torch.linalg.svd(features - features.mean(0)).Vh
+    return replace(judges, mean=features.mean(0), basis=directions[:FEATURES].contiguous())
 
 
 def accuracy(opinion: Opinion, scenes: list[Scene]) -> dict[str, tuple[int, int]]:

@@ -40,7 +40,8 @@ from .objectives import Field, guided_field
 
 TOGETHER = 6
 """Paths of one file."""
-TEACHER_STEPS = 12
+TEACHER_STEPS = 8
+"""Of a path: twice the student's. More change the clips less than the student does."""
 DURATION_S = 5.0
 _ASPECTS, _SHARES = ("16:9", "9:16", "1:1", "4:3"), (0.7, 0.1, 0.1, 0.1)
 _FIRST_FRAME_SHARE = 0.15
