@@ -1,7 +1,9 @@
-"""Shows the logs of the mesh's processes, each line behind the name of its process."""
+"""The logs of the mesh's processes: shown, each line behind the name of its process, and kept from growing for ever."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +24,8 @@ def follow(directory: Path, names: Sequence[str]) -> Iterator[str]:
     offsets = {file: file.stat().st_size for file in log_files(directory, names)}
     while True:
         for file in log_files(directory, names):
+            if file.stat().st_size < offsets.get(file, 0):
+                offsets[file] = 0  # It was rotated.
             with file.open("rb") as stream:
                 stream.seek(offsets.get(file, 0))
                 whole, _, _ = stream.read().rpartition(b"\n")
@@ -29,6 +33,19 @@ def follow(directory: Path, names: Sequence[str]) -> Iterator[str]:
                 offsets[file] = offsets.get(file, 0) + len(whole) + 1
                 yield from (_prefixed(file, line) for line in whole.decode(errors="replace").splitlines())
         time.sleep(FOLLOW_INTERVAL_S)
+
+
+def rotate(log: Path, max_bytes: int) -> None:
+    """Copies a log that has grown too large to `<name>.log.1` and begins it anew.
+
+    Its process appends to the open file and goes on at the new end; a line that it writes in between is lost.
+    """
+    try:
+        if log.stat().st_size > max_bytes:
+            shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+            os.truncate(log, 0)
+    except OSError:
+        return  # Not there yet, or no space for the copy: the next round tries again.
 
 
 def log_files(directory: Path, names: Sequence[str]) -> list[Path]:

@@ -8,11 +8,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from deploy.local.logs import rotate
 from deploy.local.process import POLL_INTERVAL_S, Process, Program, StartError
 
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
 STABLE_AFTER_S = 60.0
+ROTATE_INTERVAL_S = 5.0
+MAX_LOG_BYTES = 32 * 1024 * 1024
+"""Of each process; as much again is kept in `<name>.log.1`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +61,12 @@ class _Kept:
 class Supervisor:
     """Runs components until told to stop."""
 
-    def __init__(self, components: Sequence[Component], observer: Observer) -> None:
+    def __init__(
+        self, components: Sequence[Component], observer: Observer, *, max_log_bytes: int = MAX_LOG_BYTES
+    ) -> None:
         self._kept = {component.name: _Kept(component) for component in components}
         self._observer = observer
+        self._max_log_bytes = max_log_bytes
 
     async def run(self, stop: asyncio.Event, all_ready: Callable[[], None]) -> None:
         """Start everything, call `all_ready` once, and keep it running until `stop` is set; stop everything.
@@ -68,13 +75,13 @@ class Supervisor:
         """
         keepers = [asyncio.create_task(self._keep(kept), name=name) for name, kept in self._kept.items()]
         stopping = asyncio.create_task(stop.wait())
-        announcing = asyncio.create_task(self._announce(all_ready))
+        beside = [asyncio.create_task(self._announce(all_ready)), asyncio.create_task(self._rotate_logs())]
         try:
             done, _ = await asyncio.wait({stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (stopping, announcing, *keepers):
+            for task in (stopping, *beside, *keepers):
                 task.cancel()
-            await asyncio.gather(stopping, announcing, *keepers, return_exceptions=True)
+            await asyncio.gather(stopping, *beside, *keepers, return_exceptions=True)
             await self._stop_all()
         for keeper in done - {stopping}:
             await keeper
@@ -82,6 +89,13 @@ class Supervisor:
     async def _announce(self, all_ready: Callable[[], None]) -> None:
         await asyncio.gather(*(kept.ready.wait() for kept in self._kept.values()))
         all_ready()
+
+    async def _rotate_logs(self) -> None:
+        logs = {kept.component.program.log for kept in self._kept.values()}
+        while True:
+            for log in logs:
+                await asyncio.to_thread(rotate, log, self._max_log_bytes)
+            await asyncio.sleep(ROTATE_INTERVAL_S)
 
     async def _keep(self, kept: _Kept) -> None:
         """Start one component when its turn comes, and again whenever it ends."""
@@ -106,7 +120,7 @@ class Supervisor:
         self._observer.started(kept.component.name, process.pid)
         await process.wait_ready()
         if kept.component.then:
-            await kept.component.then()
+            await _then(kept.component.name, kept.component.then)
         self._observer.ready(kept.component.name, time.monotonic() - started)
         kept.ready.set()
         return process
@@ -130,6 +144,14 @@ class Supervisor:
         if kept.process:
             await kept.process.stop()
             self._observer.stopped(kept.component.name)
+
+
+async def _then(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Runs what follows a start; where it fails the process is of no use, as if it had not started."""
+    try:
+        await work()
+    except Exception as error:
+        raise StartError(f"{name} runs, but what follows its start failed: {type(error).__name__}: {error}") from error
 
 
 async def _ended(process: Process) -> int:

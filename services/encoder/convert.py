@@ -6,7 +6,8 @@ from kinemesh.encoder.v1 import encoder_service_pb2 as pb
 from kinemesh.orchestrator.v1 import job_service_pb2
 from kinemesh.video.v1 import video_pb2
 from services.common.errors import FieldViolation, InvalidArgument
-from services.encoder.domain import MAX_PROMPT, CacheStats, Embedding, Prompt
+from services.common.formats import MAX_PROMPT
+from services.encoder.domain import CacheStats, Embedding, Prompt
 
 
 def to_prompt(request: pb.EncodePromptRequest) -> Prompt:

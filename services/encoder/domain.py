@@ -7,8 +7,6 @@ import json
 import unicodedata
 from dataclasses import dataclass
 
-MAX_PROMPT = 2000
-"""Code points after NFC."""
 PREFIX = "prompts/"
 """What the keys of embeddings begin with."""
 

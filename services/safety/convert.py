@@ -10,10 +10,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from kinemesh.safety.v1 import safety_service_pb2 as pb
 from services.common.errors import InvalidArgument
+from services.common.formats import MAX_PROMPT
 from services.common.storage import ObjectRef
 from services.safety.domain import AuditRecord, CheckType, Verdict
 
-MAX_PROMPT = 2000
 _SHA256_DIGITS = 64
 _CHECK_TYPES = {CheckType.PRE_GEN: pb.CHECK_TYPE_PRE_GEN, CheckType.POST_GEN: pb.CHECK_TYPE_POST_GEN}
 

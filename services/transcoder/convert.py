@@ -8,16 +8,9 @@ from kinemesh.orchestrator.v1 import job_service_pb2
 from kinemesh.transcoder.v1 import transcoder_service_pb2 as pb
 from kinemesh.video.v1 import video_pb2
 from services.common.errors import FieldViolation, InvalidArgument
+from services.common.formats import ASPECT_RATIOS, FRAME_RATES, MAX_DURATION_S, SHORT_SIDES_PX
 from services.common.storage import ObjectRef, StoredObject
-from services.transcoder.domain import (
-    ASPECT_RATIOS,
-    FRAME_RATES,
-    MAX_DURATION_S,
-    SHORT_SIDES_PX,
-    Source,
-    TranscodeTask,
-    plan_delivery,
-)
+from services.transcoder.domain import Source, TranscodeTask, plan_delivery
 from services.transcoder.provenance import Verification
 from services.transcoder.usecases import Published
 

@@ -5,17 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from services.common.formats import ASPECT_RATIOS, SHORT_SIDES_PX
 from services.common.storage import ObjectRef
-
-SHORT_SIDES_PX = {"480P": 480, "720P": 720, "1080P": 1080, "4K": 2160}
-ASPECT_RATIOS = {
-    "16:9": Fraction(16, 9),
-    "9:16": Fraction(9, 16),
-    "1:1": Fraction(1),
-    "4:3": Fraction(4, 3),
-}
-FRAME_RATES = (24, 30, 60)
-MAX_DURATION_S = 60.0
 
 
 @dataclass(frozen=True)

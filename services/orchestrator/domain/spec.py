@@ -6,7 +6,7 @@ import base64
 import binascii
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias, cast
@@ -16,10 +16,8 @@ from uuid import UUID
 from kinemesh.video.v1 import video_service_pb2
 from services.common.catalogue import Catalogue, ModelEntry, ModelName, TierName
 from services.common.errors import FieldViolation, InvalidArgument
+from services.common.formats import ASPECT_RATIOS, FRAME_RATES, MAX_DURATION_S, MAX_PROMPT, SHORT_SIDES_PX
 
-RESOLUTIONS = ("480P", "720P", "1080P", "4K")
-ASPECT_RATIOS = ("16:9", "9:16", "1:1", "4:3")
-FRAME_RATES = (24, 30, 60)
 TIERS: tuple[TierName, ...] = ("REALTIME", "STANDARD", "CINEMA")
 DEFAULT_RESOLUTION = "1080P"
 DEFAULT_ASPECT_RATIO = "16:9"
@@ -27,7 +25,6 @@ DEFAULT_FPS = 24
 DEFAULT_DURATION_S = 5.0
 DEFAULT_PRIORITY = 100
 DEFAULT_TIER: TierName = "STANDARD"
-MAX_PROMPT = 2000
 MAX_URL = 2048
 MAX_SEED = 2**63 - 1
 _CENT = Decimal("0.01")
@@ -101,8 +98,10 @@ def read_spec(request: Request, catalogue: Catalogue) -> VideoSpec:
     spec = VideoSpec(
         prompt=_text(findings, "prompt", request.prompt, required=True),
         negative_prompt=_text(findings, "negative_prompt", request.negative_prompt),
-        duration_seconds=_cents(_within(findings, request, "duration_seconds", DEFAULT_DURATION_S, 5.0, 60.0)),
-        resolution=_choice(findings, "resolution", request.resolution.upper() or DEFAULT_RESOLUTION, RESOLUTIONS),
+        duration_seconds=_cents(
+            _within(findings, request, "duration_seconds", DEFAULT_DURATION_S, 5.0, MAX_DURATION_S)
+        ),
+        resolution=_choice(findings, "resolution", request.resolution.upper() or DEFAULT_RESOLUTION, SHORT_SIDES_PX),
         aspect_ratio=_choice(findings, "aspect_ratio", request.aspect_ratio or DEFAULT_ASPECT_RATIO, ASPECT_RATIOS),
         fps=_frame_rate(findings, request),
         model=model,
@@ -156,7 +155,7 @@ def _cents(value: float) -> Decimal:
     return Decimal(str(value)).quantize(_CENT)
 
 
-def _choice(findings: _Findings, field: str, value: str, choices: tuple[str, ...]) -> str:
+def _choice(findings: _Findings, field: str, value: str, choices: Collection[str]) -> str:
     if value not in choices:
         findings.add(field, f"must be one of {', '.join(choices)}")
     return value

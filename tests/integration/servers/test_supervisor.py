@@ -120,3 +120,33 @@ async def test_a_process_that_does_not_start_stops_the_others_and_is_named(tmp_p
     assert "good stopped" in events.told
     with pytest.raises(ProcessLookupError):
         os.kill(events.pids["good"], 0)
+
+
+async def test_what_fails_after_a_start_is_named_and_tried_again_once_the_mesh_runs(tmp_path: Path) -> None:
+    events, failures = Events(), ["no buckets yet"]
+
+    async def make_buckets() -> None:
+        if failures:
+            raise ConnectionError(failures.pop())
+
+    store = component(tmp_path, "store", then=make_buckets)
+    with pytest.raises(StartError, match="store runs, but what follows its start failed: ConnectionError: no buckets"):
+        async with supervised(events, store):
+            pytest.fail("the mesh counts as ready without its buckets")
+    events = Events()
+    async with supervised(events, store):
+        failures.append("no buckets any more")
+        os.kill(events.pids["store"], signal.SIGKILL)
+        await until(lambda: events.count("store ready") == 2)
+    assert any("no buckets any more" in line for line in events.told)
+
+
+async def test_logs_do_not_grow_for_ever(tmp_path: Path) -> None:
+    text = "print('ready', flush=True)\nwhile True: print('x' * 999, flush=True); time.sleep(0.001)"
+    chatty = component(tmp_path, "chatty", f"exec({text!r})")
+    stop, ready = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(Supervisor([chatty], Events(), max_log_bytes=50_000).run(stop, ready.set))
+    log = chatty.program.log
+    await until(lambda: log.with_name("chatty.log.1").exists() and log.stat().st_size < 50_000, within_s=30)
+    stop.set()
+    await running

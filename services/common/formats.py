@@ -1,0 +1,21 @@
+"""What may be asked for: every service that checks a request checks it against these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+MAX_PROMPT = 2000
+"""Code points after NFC."""
+SHORT_SIDES_PX: Mapping[str, int] = {"480P": 480, "720P": 720, "1080P": 1080, "4K": 2160}
+"""Resolutions and their short sides."""
+ASPECT_RATIOS: Mapping[str, Fraction] = {
+    "16:9": Fraction(16, 9),
+    "9:16": Fraction(9, 16),
+    "1:1": Fraction(1),
+    "4:3": Fraction(4, 3),
+}
+"""Width to height."""
+FRAME_RATES = (24, 30, 60)
+"""Frames per second."""
+MAX_DURATION_S = 60.0
