@@ -11,7 +11,7 @@ MINUTES ?= 0
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs test chaos check protos studio train train-video train-audio train-turbo eval bench-models clean
+.PHONY: help setup run up down status logs test chaos check protos studio train train-video train-audio train-speech train-turbo eval bench-models clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,7 +64,7 @@ protos: setup ## generate the Python code of the contracts
 studio: setup ## build the web page anew, after a change in gateway/studio or protos (needs Node 20)
 	cd gateway/studio && npm ci && ./generate.sh && npm run build
 
-train: train-video train-audio train-turbo ## train the REFERENCE weights anew; runs resume where they stopped
+train: train-video train-audio train-speech train-turbo ## train the REFERENCE weights anew; runs resume where they stopped
 
 train-video: setup ## train text encoder, VAE and video transformer (hours on two cores)
 	$(PYTHON) -m triton_models.training.text
@@ -74,6 +74,9 @@ train-video: setup ## train text encoder, VAE and video transformer (hours on tw
 
 train-audio: setup ## train the audio models, after train-video
 	for stage in prepare autoencoder reader dit publish; do $(PYTHON) -m triton_models.training.audio.$$stage || exit 1; done
+
+train-speech: setup ## train the voice and the lips, after train-video
+	for stage in prepare acoustic letters publish lips; do $(PYTHON) -m triton_models.training.speech.$$stage || exit 1; done
 
 train-turbo: setup ## distil the video transformer to 4 steps, after train-video
 	$(PYTHON) -m triton_models.training.turbo.paths

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinemesh.video.v1 import video_service_pb2 as pb
+from services.common.catalogue import Catalogue
 from services.common.errors import InvalidArgument
 from services.orchestrator.domain.spec import VideoSpec, read_spec
 from tests.unit.orchestrator.builders import catalogue
@@ -26,6 +27,12 @@ def refused(**fields: Any) -> InvalidArgument:
     with pytest.raises(InvalidArgument) as caught:
         read(**fields)
     return caught.value
+
+
+def speaking(*, can_speak: bool) -> Catalogue:
+    """The catalogue with a model that can, or cannot, speak."""
+    entry = CATALOGUE.models["REFERENCE"].model_copy(update={"speech": can_speak})
+    return CATALOGUE.model_copy(update={"models": {"REFERENCE": entry}})
 
 
 def test_defaults_are_the_source_s_and_the_catalogue_s() -> None:
@@ -128,8 +135,17 @@ def test_sound_is_ambience_unless_said_otherwise() -> None:
 
 def test_sound_that_cannot_be_is_refused() -> None:
     assert refused(audio_config=pb.AudioOptions(include_music=True)).violations[0].field == "audio_config"
-    speech = refused(enable_audio=True, audio_config=pb.AudioOptions(include_speech=True))
-    assert (speech.reason, speech.violations[0].field) == ("UNSUPPORTED_FIELD", "audio_config.include_speech")
+
+
+def test_speech_is_for_models_that_can_speak() -> None:
+    request = pb.CreateVideoRequest(
+        prompt='a man says "hello"', enable_audio=True, audio_config=pb.AudioOptions(include_speech=True)
+    )
+    assert read_spec(request, speaking(can_speak=True)).audio_config["include_speech"]
+    with pytest.raises(InvalidArgument) as caught:
+        read_spec(request, speaking(can_speak=False))
+    assert caught.value.reason == "UNSUPPORTED_FIELD"
+    assert caught.value.violations[0].field == "audio_config.include_speech"
 
 
 @pytest.mark.parametrize(
