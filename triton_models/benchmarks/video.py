@@ -36,7 +36,8 @@ class Variant:
     """One way to run the transformer."""
 
     name: str
-    dit: VideoDiT
+    model: ReferenceModel
+    """Whose teacher is the transformer that runs."""
     plan: GenerationPlan
 
 
@@ -71,18 +72,20 @@ def clip_of(model: ReferenceModel, duration_s: float) -> Clip:
 
 
 def variants(model: ReferenceModel, student: VideoDiT, clip: Clip, sparse: SparseLinearConfig) -> list[Variant]:
-    """Returns the guided baseline, each acceleration alone, and all of them."""
+    """Returns the guided baseline, the same in float32, each acceleration alone, and all of them."""
     tier = student_tier(model.config.tiers["STANDARD"].shift)
     few = replace(clip.plan, timesteps=shifted_schedule(tier.steps, tier.shift), guidance=tier.guidance)
     eight_bit, everything = copy.deepcopy(model.dit), sparsify(copy.deepcopy(student), sparse)
     quantise(eight_bit)
     quantise(everything)
+    exact = replace(model, config=replace(model.config, precision="float32"))
     return [
-        Variant("baseline, guided", model.dit, clip.plan),
-        Variant("distilled", student, few),
-        Variant("sparse-linear attention", sparsify(copy.deepcopy(model.dit), sparse), clip.plan),
-        Variant("W8A8", eight_bit, clip.plan),
-        Variant("all together", everything, few),
+        Variant("baseline, guided", model, clip.plan),
+        Variant("baseline in float32", exact, clip.plan),
+        Variant("distilled", replace(model, dit=student), few),
+        Variant("sparse-linear attention", replace(model, dit=sparsify(copy.deepcopy(model.dit), sparse)), clip.plan),
+        Variant("W8A8", replace(model, dit=eight_bit), clip.plan),
+        Variant("all together", replace(model, dit=everything), few),
     ]
 
 
@@ -91,9 +94,8 @@ def costs_of(model: ReferenceModel, candidates: list[Variant], clip: Clip, repea
     begin = start(clip.plan, 0)
 
     def step(variant: Variant) -> Callable[[], SamplerState]:
-        changed = replace(model, dit=variant.dit)
         first = replace(begin, timesteps=variant.plan.timesteps)
-        return lambda: next(sample(changed, variant.plan, first, clip.prompt))
+        return lambda: next(sample(variant.model, variant.plan, first, clip.prompt))
 
     seconds = medians_s([step(variant) for variant in candidates], repeats)
     scales = {variant.plan.guidance for variant in candidates}

@@ -62,19 +62,21 @@ def test_the_peak_of_memory_is_not_below_what_is_held() -> None:
 
 def test_variants_differ_in_what_they_are_named_after(model: ReferenceModel) -> None:
     clip = clip_of(model, 1.0)
-    base, few, sparse, eight_bit, everything = variants(model, model.dit, clip, SparseLinearConfig())
+    base, exact, few, sparse, eight_bit, everything = variants(model, model.dit, clip, SparseLinearConfig())
     assert base.plan.guidance > 1
+    assert exact.model.config.precision == "float32" != base.model.config.precision
     assert len(base.plan.timesteps) == 51
     assert few.plan.guidance == everything.plan.guidance == 1
     assert len(few.plan.timesteps) == len(everything.plan.timesteps) == 5
     for variant, is_sparse, is_eight_bit in (
         (base, False, False),
+        (exact, False, False),
         (few, False, False),
         (sparse, True, False),
         (eight_bit, False, True),
         (everything, True, True),
     ):
-        kinds = {type(module) for module in variant.dit.modules()}
+        kinds = {type(module) for module in variant.model.dit.modules()}
         assert (SparseSpatialAttention in kinds) == is_sparse
         assert (Int8Linear in kinds) == is_eight_bit
 
