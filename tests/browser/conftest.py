@@ -1,4 +1,4 @@
-"""One browser, one gateway and one played mesh for all tests; for each a page, a user and a look at its conduct."""
+"""One gateway and one played mesh for all tests; for each test a page and a user."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from tests.browser.chromium import Browser, Page, executable, running_chromium
 from tests.browser.media import make_video
 from tests.browser.mesh import Mesh
+from tests.support.chromium import Page
 from tests.support.gateway import Gateway, running_gateway
 
 _HERE = Path(__file__).parent
@@ -22,25 +22,17 @@ _users = (f"user-{number}" for number in itertools.count(1))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without a browser there is nothing to look with."""
-    missing = pytest.mark.skipif(executable() is None, reason="no Chromium here: apt-get install chromium")
+    """The first test also waits for the browser and the gateway."""
     for item in items:
-        if _HERE in item.path.parents and "page" in getattr(item, "fixturenames", ()):
-            item.add_marker(missing)
+        if _HERE in item.path.parents:
             item.add_marker(pytest.mark.integration)
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
-    """Chromium."""
-    async with running_chromium(tmp_path_factory.mktemp("chromium")) as browser:
-        yield browser
+            item.add_marker(pytest.mark.timeout(300))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def mesh() -> Mesh:
     """The services, as the tests play them."""
-    return Mesh()
+    return Mesh()  # type: ignore[abstract]  # the page calls no others
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -65,16 +57,6 @@ async def _serving(directory: Path) -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def page(browser: Browser, gateway: Gateway) -> AsyncIterator[Page]:
-    """A tab that at its end has asked nobody but the gateway, broken no rule of its own and thrown nothing."""
-    async with browser.page() as page:
-        await page.resize(1280, 900)
-        yield page
-        assert page.faults == []
-        assert [url for url in page.requested if not url.startswith((gateway.url, "blob:", "data:"))] == []
-
-
 @dataclass(frozen=True)
 class Visit:
     """A user at the studio."""
@@ -96,9 +78,3 @@ class Visit:
 async def visit(page: Page, mesh: Mesh, gateway: Gateway) -> Visit:
     """A user of the test's own."""
     return Visit(page, mesh, gateway, next(_users))
-
-
-@pytest.fixture(scope="session")
-def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where pictures of the page are kept until pytest tidies up."""
-    return tmp_path_factory.mktemp("screenshots")

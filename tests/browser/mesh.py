@@ -235,9 +235,6 @@ class Mesh(
     async def ListWorkers(self, request: Any, context: Any) -> scheduler_service_pb2.ListWorkersResponse:
         return scheduler_service_pb2.ListWorkersResponse(workers=[_worker(WORKER, True), _worker("worker-2", False)])
 
-    async def GetWorker(self, request: Any, context: Any) -> scheduler_service_pb2.GetWorkerResponse:
-        raise errors.NotFound("RESOURCE_NOT_FOUND", "no such worker")
-
     async def GetAccount(self, request: Any, context: Any) -> billing_service_pb2.GetAccountResponse:
         own = self._of(_user(context))
         held = float(PRICE) * sum(not job.ended for job in own)
@@ -245,13 +242,6 @@ class Mesh(
         return billing_service_pb2.GetAccountResponse(
             user_id=_user(context), available_credits=100 - held - spent, held_credits=held, spent_credits=spent
         )
-
-    async def StreamVideo(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        raise errors.NotFound("VIDEO_NOT_FOUND", "the page does not use this stream")
-        yield
-
-    async def CreateVideoFromJson(self, request: Any, context: Any) -> pb.CreateVideoResponse:
-        raise errors.NotFound("VIDEO_NOT_FOUND", "the page does not use REST")
 
     def server(self) -> RpcServer:
         """A server of all of it."""

@@ -21,7 +21,7 @@ function Studio() {
       <a class="skip" href="#main" onClick={skip}>Skip to the content</a>
       <Header />
       <Connection />
-      <main id="main" tabIndex={-1} class={route.value.view}>
+      <main id="main" tabIndex={-1} data-view={route.value.view}>
         {refused.value ? <SignIn again /> : <View />}
       </main>
     </>
@@ -30,7 +30,6 @@ function Studio() {
 
 function View() {
   const { value } = route;
-  useEffect(focusTitle, [value]);
   if (value.view === "workers") return <Workers />;
   return (
     <>
@@ -49,14 +48,6 @@ function Connection() {
     return () => clearInterval(timer);
   }, [away]);
   return away ? <p class="away" role="alert">The mesh cannot be reached. Trying again…</p> : null;
-}
-
-let first = true;
-
-/** After a change of view the reader is at its title; not when the page opens. */
-function focusTitle(): void {
-  if (!first) document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: false });
-  first = false;
 }
 
 function skip(event: Event): void {

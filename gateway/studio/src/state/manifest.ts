@@ -42,7 +42,7 @@ export function readManifest(raw: unknown): Manifest | null {
     state: store.validation_state ?? "",
     generator: [generator?.name, generator?.version].filter(Boolean).join(" "),
     issuer: [signature.common_name, signature.issuer].filter(Boolean).join(", "),
-    algorithm: signature.alg ?? "",
+    algorithm: (signature.alg ?? "").toUpperCase(),
     signedAt: signature.time ?? "",
     action: action?.action ?? "",
     source: action?.digitalSourceType?.split("/").at(-1) ?? "",

@@ -52,7 +52,7 @@ export type VideoRequest = MessageInitShape<typeof CreateVideoRequestSchema>;
 export function requestOf(asked: Order): VideoRequest {
   const { ambience, music, speech } = asked;
   const seed = wholeNumber("seed", asked.seed, 2n ** 63n - 1n);
-  const steps = wholeNumber("num_inference_steps", asked.steps, 100n);
+  const steps = wholeNumber("num_inference_steps", asked.steps, 2n ** 31n - 1n);
   const guidance = decimal("guidance_scale", asked.guidance);
   return {
     prompt: asked.prompt.trim(),
@@ -81,7 +81,8 @@ export class Malformed extends Error {
 function wholeNumber(field: string, text: string, most: bigint): bigint | null {
   const digits = text.trim();
   if (digits === "") return null;
-  if (!/^\d{1,19}$/.test(digits) || BigInt(digits) > most) throw new Malformed(field, `must be a whole number up to ${most}`);
+  if (!/^\d+$/.test(digits)) throw new Malformed(field, "must be a whole number");
+  if (BigInt(digits) > most) throw new Malformed(field, "is too large");
   return BigInt(digits);
 }
 

@@ -35,8 +35,8 @@ export function Composer() {
       <Picture asked={asked} errors={errors} />
       <Sound asked={asked} canSpeak={model?.canSpeak ?? false} errors={errors} />
       <Advanced asked={asked} model={model} errors={errors} />
-      {problem && <ProblemNotice problem={problem} />}
       <div class="submit">
+        {problem && <ProblemNotice problem={problem} />}
         <PriceTag quote={quote} />
         <button class="primary" type="submit" disabled={busy}>{busy ? "Sending…" : "Create video"}</button>
       </div>
@@ -53,7 +53,7 @@ function Prompt({ asked, error }: { readonly asked: Order; readonly error: strin
   const length = Array.from(asked.prompt).length;
   const hint = length > MAX_PROMPT * 0.9 ? `${length} of ${MAX_PROMPT} characters` : "Ctrl + Enter creates the video";
   return (
-    <TextField label="Prompt" rows={4} value={asked.prompt} error={error} hint={hint} required
+    <TextField label="Prompt" rows={3} value={asked.prompt} error={error} hint={hint} required
       placeholder="A red ball bouncing on green grass" onText={(prompt) => amend({ prompt })} />
   );
 }

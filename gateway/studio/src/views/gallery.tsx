@@ -6,6 +6,7 @@ import { Select } from "../parts/field.tsx";
 import { Back, Forward, Play } from "../parts/icons.tsx";
 import { ProblemNotice } from "../parts/notice.tsx";
 import { Bar } from "../parts/progress.tsx";
+import { Title } from "../parts/title.tsx";
 import { PAGE_SIZE, library, refreshAll, shelf } from "../state/mesh.ts";
 import { FILTERS, hasEnded, labelOf } from "../state/phases.ts";
 import { useRefreshed } from "../state/remote.ts";
@@ -26,7 +27,7 @@ export function Gallery() {
   return (
     <section class="gallery" aria-labelledby="gallery-title">
       <header class="spread">
-        <h1 id="gallery-title" tabIndex={-1}>Your videos</h1>
+        <Title id="gallery-title">Your videos</Title>
         <Filter />
       </header>
       {problem && problem.code !== "UNREACHABLE" && <ProblemNotice problem={problem} />}

@@ -10,13 +10,13 @@ const ACCOUNT_EVERY_MS = 30_000;
 
 /** Name, views, credits, and who one is. */
 export function Header() {
-  const here = (view: string) => (route.value.view === view ? { "aria-current": "page" as const } : {});
+  const { view } = route.value;
   return (
     <header class="top">
       <a class="brand" href={HOME}><Mark /><span>Kinemesh <span class="thin">Studio</span></span></a>
       <nav aria-label="Views">
-        <a href={HOME} {...here("gallery")}>Videos</a>
-        <a href={WORKERS} {...here("workers")}>Workers</a>
+        <a href={HOME} aria-current={view === "gallery" ? "page" : view === "video" ? "true" : undefined}>Videos</a>
+        <a href={WORKERS} aria-current={view === "workers" ? "page" : undefined}>Workers</a>
       </nav>
       <Credits />
       <User />

@@ -6,6 +6,7 @@ import { credits, moment } from "../format.ts";
 import { StatusChip } from "../parts/chip.tsx";
 import { Again, Back, Cross, Download } from "../parts/icons.tsx";
 import { ProblemNotice } from "../parts/notice.tsx";
+import { Title } from "../parts/title.tsx";
 import { refreshAll } from "../state/mesh.ts";
 import { amend } from "../state/order.ts";
 import { hasEnded } from "../state/phases.ts";
@@ -36,7 +37,7 @@ export function Video({ id }: { readonly id: string }) {
         <>
           {underway ? <Journey live={live} /> : <Outcome video={video} onExpired={() => void remote.refresh()} />}
           <header>
-            <h1 tabIndex={-1}>{video.prompt}</h1>
+            <Title>{video.prompt}</Title>
             <p class="line">
               <StatusChip status={underway && live.connected ? live.status : video.status} />
               {video.createdAt && <time>{moment(video.createdAt)}</time>}

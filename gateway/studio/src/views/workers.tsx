@@ -2,6 +2,7 @@ import { WorkerStatus, type GPUWorkerState } from "../../gen/kinemesh/scheduler/
 import { measured, title } from "../format.ts";
 import { ProblemNotice } from "../parts/notice.tsx";
 import { Bar } from "../parts/progress.tsx";
+import { Title } from "../parts/title.tsx";
 import { registry } from "../state/mesh.ts";
 import { useRefreshed } from "../state/remote.ts";
 
@@ -15,7 +16,7 @@ export function Workers() {
   const problem = registry.problem.value;
   return (
     <section class="workers" aria-labelledby="workers-title">
-      <h1 id="workers-title" tabIndex={-1}>Workers</h1>
+      <Title id="workers-title">Workers</Title>
       {problem && problem.code !== "UNREACHABLE" && <ProblemNotice problem={problem} />}
       {workers?.length === 0 && <div class="empty"><p>No worker has registered yet. Videos wait until one does.</p></div>}
       <ul>{workers?.map((worker) => <Worker key={worker.workerId} worker={worker} />)}</ul>
@@ -36,7 +37,7 @@ function Worker({ worker }: { readonly worker: GPUWorkerState }) {
       <dl>
         <div><dt>Hardware</dt><dd>{hardware?.gpuType ?? "unknown"}{(hardware?.gpuCount ?? 0) > 1 ? ` × ${hardware?.gpuCount}` : ""}</dd></div>
         <div><dt>Machine</dt><dd>{worker.nodeName}</dd></div>
-        <div><dt>In memory</dt><dd>{models.filter(Boolean).join(", ") || "Nothing yet"}</dd></div>
+        <div><dt>In memory</dt><dd>{[...new Set(models)].filter(Boolean).join(", ") || "Nothing yet"}</dd></div>
         <div><dt>Working on</dt><dd>{currentJob ? `a video, step ${currentJob.currentStep}` : "Nothing"}</dd></div>
         <div><dt>Today</dt><dd>{metrics?.jobsCompletedToday ?? 0} done, {metrics?.errorCountToday ?? 0} failed</dd></div>
         <div><dt>Mean time</dt><dd>{average > 0 ? measured(average) : "Not measured yet"}</dd></div>

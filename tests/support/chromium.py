@@ -11,7 +11,10 @@ import shutil
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import pytest
+import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
 
 from deploy.local.process import child_environment
@@ -21,7 +24,7 @@ Json = dict[str, Any]
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 START_S = 60.0
-WAIT_S = 20.0
+WAIT_S = 45.0
 _FLAGS = (
     "--headless=new",
     "--no-sandbox",  # needed by root, and the only pages are our own
@@ -40,9 +43,30 @@ _FLAGS = (
 _ENDPOINT = "DevTools listening on "
 
 
-def executable() -> str | None:
-    """The browser on this machine; None when there is none."""
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
+    """The browser of this machine; without one, the tests that look at pages are skipped."""
+    program = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if program is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    async with running_chromium(program, tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """A tab that at its end has asked nobody but its own host, broken no rule of its own and thrown nothing."""
+    async with browser.page() as page:
+        await page.resize(1280, 900)
+        yield page
+        assert page.faults == []
+        assert len({urlsplit(url).netloc for url in page.requested if url.startswith("http")}) <= 1, page.requested
+
+
+@pytest.fixture(scope="session")
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pictures of pages are kept until pytest tidies up."""
+    return tmp_path_factory.mktemp("screenshots")
 
 
 class ProtocolError(Exception):
@@ -208,10 +232,8 @@ class Page:
 
 
 @contextlib.asynccontextmanager
-async def running_chromium(directory: Path) -> AsyncIterator[Browser]:
+async def running_chromium(program: str, directory: Path) -> AsyncIterator[Browser]:
     """Starts a browser whose profile is in a directory; ends it."""
-    program = executable()
-    assert program is not None
     log = directory / "chromium.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
