@@ -109,7 +109,8 @@ class CoreUser:
         self.creates: list[Create] = []
         self.cancels: list[Cancel] = []
         self._core = core
-        self._calls = 0
+        self.calls = 0
+        """How often it asked."""
 
     async def create(self, key: str, **fields: Any) -> str | None:
         """Asks for a video; its id if it was accepted."""
@@ -132,8 +133,8 @@ class CoreUser:
     async def _until_definite(self, method: str, request: Any, key: str = "") -> tuple[int, Any]:
         metadata = (("x-user-id", self.name), *((("x-request-id", key),) if key else ()))
         while True:
-            self._calls += 1
-            stub = self._core.videos[self._calls % len(self._core.videos)]
+            self.calls += 1
+            stub = self._core.videos[self.calls % len(self._core.videos)]
             try:
                 return 200, await getattr(stub, method)(request, metadata=metadata, timeout=30)
             except grpc.aio.AioRpcError as exc:
@@ -155,17 +156,18 @@ async def running_core(
         replicas: How many orchestrators.
         overrides: Settings of both that differ.
     """
-    settings = {**_common_settings(servers), **(overrides or {})}
+    settings = _common_settings(servers)
     addresses = [f"127.0.0.1:{free_port()}" for _ in range(replicas + 1)]
     async with AsyncExitStack() as stack:
         safety = await stack.enter_async_context(_safety())
         known = {"billing_address": addresses[0], "orchestrator_address": addresses[1], "safety_address": safety}
-        billing = BillingSettings.model_validate({**settings, **known, "grpc_address": addresses[0]})
+        settings |= {**known, **(overrides or {})}
+        billing = BillingSettings.model_validate({**settings, "grpc_address": addresses[0]})
         build: Any = partial(billing_app.build, billing)
         money = await stack.enter_async_context(running_service("billing", billing, build))
         channels = []
         for address in addresses[1:]:
-            own = OrchestratorSettings.model_validate({**settings, **known, "grpc_address": address})
+            own = OrchestratorSettings.model_validate({**settings, "grpc_address": address})
             build = partial(orchestrator_app.build, own)
             channels.append(await stack.enter_async_context(running_service("orchestrator", own, build)))
         work = await stack.enter_async_context(open_channel(addresses[1], timeout_s=20))

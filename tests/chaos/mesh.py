@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from services.common.faults import VARIABLE
 from tests.chaos.faults.kept import Watch, supervised
 from tests.chaos.faults.points import RacePoints
 from tests.chaos.faults.processes import command_of, descendants, kill_all
+from tests.chaos.faults.proxy import FaultProxy, fault_proxy
 from tests.support.mesh import RunningMesh
 from tests.support.waiting import eventually
 
@@ -47,6 +48,8 @@ class ChaosMesh(RunningMesh):
     watch: Watch
     points: RacePoints
     names: Sequence[str]
+    networks: Mapping[str, FaultProxy]
+    """Between each worker and the orchestrator."""
 
     def kill(self, name: str) -> None:
         """kill -9 of a process; what it leaves behind and its new start are the supervisor's."""
@@ -104,18 +107,32 @@ async def running_chaos_mesh(
         replaced: Components to run instead of the mesh's own of the same name.
     """
     home = open_home(directory, ports="free")
-    points = RacePoints(directory / "race-points")
+    async with AsyncExitStack() as stack:
+        networks = {
+            name: await stack.enter_async_context(fault_proxy(home.address("orchestrator"))) for name in WORKERS
+        }
+        yield await stack.enter_async_context(_running(home, networks, overrides or {}, replaced or {}))
+
+
+@asynccontextmanager
+async def _running(
+    home: Home,
+    networks: Mapping[str, FaultProxy],
+    overrides: Mapping[str, Environment],
+    replaced: Mapping[str, Component],
+) -> AsyncIterator[ChaosMesh]:
+    points = RacePoints(home.directory / "race-points")
     os.environ[background.MARK] = str(home.directory)
     components = [
-        replace(component, program=_with_environment(component.program, points, overrides or {}))
+        replace(component, program=_with_environment(component.program, points, networks, overrides))
         for component in _components(make_mesh(home), home)
     ]
-    components = [(replaced or {}).get(component.name, component) for component in components]
+    components = [replaced.get(component.name, component) for component in components]
     write_endpoints(home)
     try:
         async with supervised(components) as watch:
             try:
-                yield ChaosMesh(home, watch, points, [component.name for component in components])
+                yield ChaosMesh(home, watch, points, [component.name for component in components], networks)
             finally:
                 # Nobody is given the time to say farewell.
                 points.disarm()
@@ -160,9 +177,13 @@ def _components(mesh: Mesh, home: Home) -> list[Component]:
     return [*components, Component(program=replace(triton.program(), name="triton-2")), second]
 
 
-def _with_environment(program: Program, points: RacePoints, overrides: Mapping[str, Environment]) -> Program:
+def _with_environment(
+    program: Program, points: RacePoints, networks: Mapping[str, FaultProxy], overrides: Mapping[str, Environment]
+) -> Program:
     kind = program.name.removesuffix("-2")
-    more = {**QUICK.get(kind, {}), **overrides.get(kind, {}), **overrides.get(program.name, {})}
+    network = networks.get(program.name)
+    more = {"KINEMESH_ORCHESTRATOR_ADDRESS": network.address} if network else {}
+    more |= {**QUICK.get(kind, {}), **overrides.get(kind, {}), **overrides.get(program.name, {})}
     return replace(program, env={**program.env, VARIABLE: str(points.directory), **more})
 
 

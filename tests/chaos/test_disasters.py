@@ -6,10 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -22,45 +19,19 @@ from deploy.local.servers.objectstore import ObjectStore
 from deploy.local.servers.postgres import Postgres
 from services.billing import app as billing_app
 from services.orchestrator import app as orchestrator_app
-from tests.chaos.core import Core, CoreUser, Servers, running_core
+from tests.chaos.core import Servers
 from tests.chaos.faults.disks import LoopDisk, can_mount, fill, loop_disk, small_disk
 from tests.chaos.faults.flaky import Mishaps, flaky_channels, flaky_pools, flaky_stores
-from tests.chaos.faults.kept import Watch, kept
+from tests.chaos.faults.kept import kept
 from tests.chaos.faults.processes import kill_all, signal_all
-from tests.chaos.history.check import Violation
-from tests.chaos.pipeline import working
-from tests.chaos.receiver import eavesdropping
-from tests.chaos.verdict import verdict
+from tests.chaos.scene import BEFORE, VIDEOS, Scene, under_load
 from tests.support.servers import empty_database
 from tests.support.waiting import eventually
-
-VIDEOS = 40
-BEFORE = 12
-"""Videos that are accepted before the disaster."""
 
 # Some megabytes that cannot be compressed away.
 _MUCH = "INSERT INTO public.much SELECT md5(number::text) FROM generate_series(1, 200000) AS number"
 
 needs_disks = pytest.mark.skipif(not can_mount(), reason="needs root and loop devices")
-
-
-@dataclass
-class Scene:
-    """A core under load."""
-
-    core: Core
-    user: CoreUser
-    watch: Watch
-    wrong: list[Violation] = field(default_factory=list)
-    """What the checker says in the end."""
-
-    async def accepted(self, count: int) -> None:
-        """Returns once so many videos are accepted."""
-
-        async def enough() -> bool:
-            return sum(create.status == 202 for create in self.user.creates) >= count
-
-        await eventually(enough, timeout_s=120)
 
 
 def make_postgres(folder: Path, disk: Path | None = None) -> Postgres:
@@ -71,30 +42,6 @@ def make_postgres(folder: Path, disk: Path | None = None) -> Postgres:
 
 def make_nats(folder: Path) -> Nats:
     return Nats(directory=folder / "nats", log=folder / "nats.log", port=free_port(), password="password")
-
-
-@asynccontextmanager
-async def under_load(servers: Servers, *programs: Program) -> AsyncIterator[Scene]:
-    """Yields while videos are being accepted and worked on; afterwards the scene knows what is wrong."""
-    async with (
-        kept(*programs) as watch,
-        running_core(servers) as core,
-        eavesdropping(servers.nats.url) as ear,
-        working(core, seed=5, zombies=0.1),
-    ):
-        scene = Scene(core, core.user("ada"), watch)
-        await core.grant("ada", "100")
-        at_once = asyncio.Semaphore(4)
-        asking = [asyncio.create_task(_ask(scene.user, at_once, seed)) for seed in range(VIDEOS)]
-        await scene.accepted(BEFORE)
-        yield scene
-        await asyncio.gather(*asking)
-        scene.wrong += await verdict(core, [scene.user], ear, within_s=120)
-
-
-async def _ask(user: CoreUser, at_once: asyncio.Semaphore, seed: int) -> None:
-    async with at_once:
-        await user.create(str(uuid.uuid4()), seed=seed)
 
 
 async def test_one_failing_call_in_ten_changes_nothing(
@@ -112,6 +59,7 @@ async def test_one_failing_call_in_ten_changes_nothing(
     assert all(mishaps.counts[kind] > 5 for kind in ("before", "after", "serialization"))
 
 
+@pytest.mark.long
 async def test_a_deleted_jetstream_directory_loses_nothing(
     postgres: Postgres, objectstore: ObjectStore, tmp_path: Path
 ) -> None:

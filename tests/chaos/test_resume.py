@@ -79,13 +79,10 @@ POINTS: list[tuple[RacePoint, object]] = [
     ("billing.settlement.committed", None),
     ("orchestrator.webhook.posted", None),
 ]
-SHORT = {"worker.checkpoint.before_row", "orchestrator.accept.committed"}
 
 
-@pytest.mark.parametrize(
-    ("point", "qualifier"),
-    [pytest.param(*each, marks=[] if each[0] in SHORT else pytest.mark.long) for each in POINTS],
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("point", "qualifier"), POINTS)
 async def test_a_process_killed_at_a_race_point_loses_nothing(
     arena: Arena, point: RacePoint, qualifier: object
 ) -> None:
