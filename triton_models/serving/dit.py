@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from triton_models.modeling.checkpoint import CheckpointError, Origin, read_checkpoint
 from triton_models.modeling.engine import engine_hash
 from triton_models.modeling.flow import SamplerState
-from triton_models.modeling.pipeline import GenerationPlan, plan_generation, request_digest, sample, start
+from triton_models.modeling.pipeline import (
+    GenerationPlan,
+    encode_picture,
+    plan_generation,
+    request_digest,
+    sample,
+    start,
+)
 from triton_models.modeling.reference import ReferenceConfig, ReferenceModel, load_reference
 from triton_models.modeling.shapes import SPATIAL_FACTOR, TEMPORAL_FACTOR
 from triton_models.modeling.text import PromptEmbedding
 from triton_models.serving.checkpoint_writer import CheckpointWriter
 from triton_models.serving.errors import CheckpointRefused, InvalidRequest
-from triton_models.serving.files import read_embeddings, write_latents
+from triton_models.serving.files import read_embeddings, read_picture, write_latents
 from triton_models.serving.parameters import ModelParameters, prepare_process
 from triton_models.serving.requests import ClipRequest, DitRequest, is_probe, parse
 from triton_models.serving.respond import Message
@@ -49,13 +57,17 @@ class DitEngine:
             return self._probe()
         request = parse(DitRequest, text, self.scratch_dir)
         plan = plan_of(self.model.config, request, request.steps, request.guidance)
+        first_frame = None
+        if request.first_frame is not None:
+            first_frame = encode_picture(self.model, plan, read_picture(request.first_frame))
+            plan = replace(plan, held_frames=1)
         prompt, negative = read_embeddings(request.embeddings)
         origin = Origin(
             model_digest=self.model.digest,
             engine_hash=self.engine_hash,
-            request_digest=request_digest(plan, prompt, request.seed),
+            request_digest=request_digest(plan, prompt, request.seed, first_frame),
         )
-        state = _state(request, plan, origin)
+        state = _state(request, plan, origin, first_frame)
         writer = CheckpointWriter(request.checkpoint_dir, origin)
         states = sample(self.model, plan, state, prompt, negative)
         return _sample(self._describe(plan, state), request, state, states, writer)
@@ -85,9 +97,9 @@ class DitEngine:
         yield {"type": "probe", "healthy": healthy, "model_digest": self.model.digest}
 
 
-def _state(request: DitRequest, plan: GenerationPlan, origin: Origin) -> SamplerState:
+def _state(request: DitRequest, plan: GenerationPlan, origin: Origin, first_frame: Tensor | None) -> SamplerState:
     if request.resume is None:
-        return start(plan, request.seed)
+        return start(plan, request.seed, first_frame)
     try:
         return read_checkpoint(request.resume, origin)
     except CheckpointError as error:

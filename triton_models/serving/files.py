@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -44,6 +46,21 @@ def read_latents(path: Path) -> Tensor:
     if latent is None or latent.dim() != 5:
         raise InvalidRequest("latents must hold `latent` with five axes")
     return latent.float()
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Returns uint8 [H, W, 3].
+
+    Raises:
+        InvalidRequest: the file is missing or does not hold a picture.
+    """
+    picture = _read(path).get("picture")
+    if picture is None or picture.dtype != torch.uint8 or picture.dim() != 3 or picture.shape[2] != 3:
+        raise InvalidRequest("a first frame must hold `picture`, uint8 [height, width, 3]")
+    if not picture.numel():
+        raise InvalidRequest("a first frame must not be empty")
+    pixels: NDArray[np.uint8] = picture.numpy()
+    return pixels
 
 
 def write_latents(path: Path, latent: Tensor) -> Message:

@@ -56,6 +56,8 @@ class DitRequest(ClipRequest):
     """Classifier-free guidance; 1 is off."""
     seed: int = Field(ge=0, lt=2**63)
     """Of the noise."""
+    first_frame: ScratchPath | None = None
+    """Safetensors with `picture`, uint8 [height, width, 3] of any size, that the clip begins with."""
     checkpoint_every: int = Field(ge=0)
     """Steps between checkpoints; 0 for none."""
     checkpoint_dir: ScratchPath
