@@ -10,7 +10,7 @@ from ..modeling.dit import VideoDiT
 from ..modeling.reference import STUDENT_FILE, ReferenceModel, load_reference
 from ..modeling.turbo.int8 import quantise
 from ..modeling.turbo.sparse_linear import SparseLinearConfig, sparsify
-from ..modeling.turbo.student import STUDENT_TIER, TEACHER_TIER, with_student
+from ..modeling.turbo.student import STUDENT_STEPS, STUDENT_TIER, TEACHER_TIER, with_student
 from .samples import Settings
 
 SPARSE = SparseLinearConfig(keep_ratio=0.5, query_block=4, key_block=4, dense_below=0)
@@ -36,6 +36,8 @@ def quantised(dit: VideoDiT) -> VideoDiT:
 def contestants(weights: Path, student: Path | None = None) -> list[Contestant]:
     """Returns the models in a directory; the student may be another file. Without one there is the teacher alone.
 
+    What four steps give without distillation stands beside what they give with it.
+
     Raises:
         OSError: a file is missing.
     """
@@ -49,4 +51,5 @@ def contestants(weights: Path, student: Path | None = None) -> list[Contestant]:
     sparse = sparsify(copy.deepcopy(dit), SPARSE)
     forms = {"student": dit, "student + SLA": sparse, "student + W8A8": quantised(dit), "all": quantised(sparse)}
     few = Settings(STUDENT_TIER)
-    return [teacher, *(Contestant(name, replace(fast, student=form), few) for name, form in forms.items())]
+    undistilled = Contestant("teacher, 4 plain steps", model, Settings(TEACHER_TIER, steps=STUDENT_STEPS, guidance=1.0))
+    return [teacher, undistilled, *(Contestant(name, replace(fast, student=form), few) for name, form in forms.items())]

@@ -39,6 +39,8 @@ OTHERS = (
     "a meadow in the fog at sunrise",
     "a starry night sky above mountains",
 )
+_SHOWN = ("teacher", "student", "teacher, REALTIME")
+"""Names of the contestants that are drawn."""
 
 
 def drawn(models: list[Contestant], prompts: tuple[str, ...]) -> list[tuple[str, list[NDArray[np.uint8]]]]:
@@ -57,7 +59,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    models = contestants(chosen.weights, chosen.student)[:2]
+    models = [one for one in contestants(chosen.weights, chosen.student) if one.name in _SHOWN]
     for name, prompts in (("examples", EXAMPLES), ("samples", OTHERS)):
         save_captioned(drawn(models, prompts), chosen.out / f"{name}.jpg")
     print(f"{chosen.out}: {' above '.join(one.name for one in models)}")

@@ -32,8 +32,9 @@ def test_a_student_takes_part_in_all_its_forms(weights: Path, tmp_path: Path) ->
     alone = contestants(weights)
     assert [one.name for one in alone] == ["teacher", "teacher, REALTIME"]
     (tmp_path / STUDENT_FILE).write_bytes((weights / DIT_FILE).read_bytes())
-    teacher, *others = contestants(weights, tmp_path / STUDENT_FILE)
-    assert teacher.settings.tier == "STANDARD"
+    teacher, undistilled, *others = contestants(weights, tmp_path / STUDENT_FILE)
+    assert teacher.settings.tier == undistilled.settings.tier == "STANDARD"
+    assert (undistilled.settings.steps, undistilled.settings.guidance) == (4, 1.0)
     assert all(one.model.config.tiers[one.settings.tier].student for one in others)
     parts = {one.name: {type(part) for part in one.model.transformer(student=True).modules()} for one in others}
     assert [name for name, kinds in parts.items() if Int8Linear in kinds] == ["student + W8A8", "all"]
