@@ -1,8 +1,8 @@
 """The REFERENCE model: its configuration, its weights on disk, and loading them.
 
 A model directory holds `reference.json` (this file's `ReferenceConfig`), `text.safetensors`, `video_dit.safetensors`,
-`video_vae.safetensors` and, where a tier samples with a distilled student, `video_dit_student.safetensors`. Weights are
-stored in half precision and computed with as `precision` says.
+`video_vae.safetensors`, where a tier samples with a distilled student `video_dit_student.safetensors`, and where frames
+are enlarged `video_upsampler.safetensors`. Weights are stored in half precision and computed with as `precision` says.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .checkpoint import write_atomically
 from .dit import DiTConfig, VideoDiT
 from .flow import Solver
 from .text import TextConfig, TextEncoder
+from .upsampler import FACTOR, Upsampler, UpsamplerConfig
 from .vae import VAEConfig, VideoVAE
 
 CONFIG_FILE = "reference.json"
@@ -29,6 +30,7 @@ TEXT_FILE = "text.safetensors"
 DIT_FILE = "video_dit.safetensors"
 STUDENT_FILE = "video_dit_student.safetensors"
 VAE_FILE = "video_vae.safetensors"
+UPSAMPLER_FILE = "video_upsampler.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ class ReferenceConfig:
     sizes: dict[str, tuple[int, int]] = field(
         default_factory=lambda: {"16:9": (112, 64), "9:16": (64, 112), "1:1": (80, 80), "4:3": (96, 72)}
     )
-    """Native (width, height) in pixels by aspect ratio."""
+    """(width, height) in pixels by aspect ratio, as decoded; what comes out is enlarged where there is an upsampler."""
     min_duration_s: float = 1.0
     max_duration_s: float = 60.0
     tiers: dict[str, TierDefaults] = field(
@@ -76,6 +78,13 @@ class ReferenceConfig:
     text: TextConfig = field(default_factory=TextConfig)
     dit: DiTConfig = field(default_factory=DiTConfig.tiny)
     vae: VAEConfig = field(default_factory=VAEConfig)
+    upsampler: UpsamplerConfig | None = None
+    """None where frames stay as they are decoded."""
+
+    @property
+    def enlargement(self) -> int:
+        """How many times higher and wider finished frames are than decoded ones."""
+        return 1 if self.upsampler is None else FACTOR
 
     def temporal_mode(self, latent_frames: int) -> TemporalMode:
         """Returns how the frames of a clip of this length see each other."""
@@ -96,6 +105,8 @@ class ReferenceConfig:
         fields["text"] = TextConfig(**fields["text"])
         fields["dit"] = DiTConfig(**fields["dit"])
         fields["vae"] = VAEConfig(widths=tuple(fields["vae"]["widths"]))
+        if fields.get("upsampler"):
+            fields["upsampler"] = UpsamplerConfig(**fields["upsampler"])
         return cls(**fields)
 
     def to_json(self) -> str:
@@ -113,6 +124,8 @@ class ReferenceModel:
     vae: VideoVAE
     student: VideoDiT | None
     """The transformer of tiers that sample with a student; None if there is none."""
+    upsampler: Upsampler | None
+    """Enlarges finished frames; None if there is none."""
     digest: str
     """sha256 over the configuration and all weights: what a checkpoint is bound to."""
 
@@ -141,15 +154,16 @@ def load_reference(directory: Path) -> ReferenceModel:
     digest = hashlib.sha256((directory / CONFIG_FILE).read_bytes())
     networks = (TextEncoder(config.text), VideoDiT(config.dit), VideoVAE(config.vae))
     student = VideoDiT(config.dit) if any(tier.student for tier in config.tiers.values()) else None
-    files = (TEXT_FILE, DIT_FILE, VAE_FILE, STUDENT_FILE)
-    for network, name in zip((*networks, student), files, strict=True):
+    upsampler = None if config.upsampler is None else Upsampler(config.upsampler)
+    files = (TEXT_FILE, DIT_FILE, VAE_FILE, STUDENT_FILE, UPSAMPLER_FILE)
+    for network, name in zip((*networks, student, upsampler), files, strict=True):
         if network is None:
             continue
         blob = (directory / name).read_bytes()
         digest.update(blob)
         network.load_state_dict(load(blob))
         network.eval().requires_grad_(requires_grad=False)
-    return ReferenceModel(config, *networks, student=student, digest=digest.hexdigest())
+    return ReferenceModel(config, *networks, student=student, upsampler=upsampler, digest=digest.hexdigest())
 
 
 def load_text_encoder(directory: Path) -> TextEncoder:

@@ -58,14 +58,16 @@ class VideoVaeEngine:
 
     def _decode(self, request: VaeRequest, plan: GenerationPlan, latent: Tensor) -> Iterator[Message]:
         frames, height, width = plan.shape
-        yield {"type": "plan", "frames": frames, "height": height, "width": width, "fps": plan.fps}
+        factor = self.model.config.enlargement
+        yield {"type": "plan", "frames": frames, "height": factor * height, "width": factor * width, "fps": plan.fps}
         request.output_dir.mkdir(parents=True, exist_ok=True)
         chunks = self._spoken(request, plan, decode(self.model, plan, latent, request.chunk_frames))
         done = 0
         began = time.perf_counter()
         for number, chunk in enumerate(chunks):
+            finished = chunk if self.model.upsampler is None else self.model.upsampler.enlarge(chunk)
             decode_ms = (time.perf_counter() - began) * 1000
-            path = _write(request.output_dir / f"chunk-{number:05d}.rgb", chunk)
+            path = _write(request.output_dir / f"chunk-{number:05d}.rgb", finished)
             done += len(chunk)
             yield {
                 "type": "chunk",
