@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from gateway.edge.media import open_media
+from gateway.edge.openai.content import Content
+from gateway.edge.openai.videos import OpenAiVideos
 from gateway.edge.progress_socket import ProgressSocket
 from gateway.edge.studio import Studio
 from kinemesh.video.v1.video_service_pb2_grpc import VideoServiceStub
@@ -22,16 +25,22 @@ if TYPE_CHECKING:
 async def build(settings: EdgeSettings, runtime: Runtime) -> None:
     """Connects to the orchestrator and serves HTTP until the runtime stops."""
     channel = await runtime.enter(open_channel(settings.orchestrator_address))
-    socket = ProgressSocket(VideoServiceStub(channel), settings.websocket_heartbeat_s)
-    app = make_app(socket, Studio(settings.s3_public_endpoint_url))
+    videos = VideoServiceStub(channel)
+    media = await runtime.enter(open_media(settings.s3_endpoint_url))
+    app = make_app(
+        ProgressSocket(videos, settings.websocket_heartbeat_s),
+        OpenAiVideos(videos, Content(media)),
+        Studio(settings.s3_public_endpoint_url),
+    )
     runtime.ports["http"] = await runtime.enter(_serving(app, settings.http_address))
 
 
-def make_app(socket: ProgressSocket, studio: Studio) -> web.Application:
+def make_app(socket: ProgressSocket, openai: OpenAiVideos, studio: Studio) -> web.Application:
     """The routes of the edge app."""
     app = web.Application()
-    app.router.add_get("/v1/videos/{request_id}/progress", socket.handle)
     app.router.add_get("/healthz", _healthz)
+    socket.add_routes(app)
+    app.add_subapp("/openai/v1", openai.app())
     studio.add_routes(app)
     return app
 

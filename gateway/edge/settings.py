@@ -16,5 +16,7 @@ class EdgeSettings(ServiceSettings):
     """host:port of the orchestrator."""
     websocket_heartbeat_s: float = Field(default=15.0, gt=0)
     """A WebSocket whose client does not answer a ping within this time is closed, seconds."""
+    s3_endpoint_url: str | None = None
+    """Where the object store is reached from here; by default where the media's addresses lead."""
     s3_public_endpoint_url: str | None = None
     """Base of the media's addresses, as the other services make them; the studio may load from there too."""

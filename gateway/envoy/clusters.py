@@ -16,7 +16,7 @@ _PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 def clusters(settings: GatewaySettings) -> list[Config]:
     """All upstream clusters: the services over HTTP/2, the edge app and the object store over HTTP/1.1."""
     grpc = [_cluster(name, getattr(settings, f"{name}_address"), _http2()) for name in GRPC_SERVICES]
-    edge = _cluster("edge", settings.edge_address, {"http_protocol_options": {}})
+    edge = _cluster("edge", settings.edge_address, {"http_protocol_options": {}}) | {"lb_policy": "RING_HASH"}
     store = _cluster("objectstore", settings.objectstore_address, {"http_protocol_options": {}})
     return [*grpc, edge, store]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.envoy.descriptors import PUBLIC_SERVICES
-from gateway.envoy.routes import STREAM_PATH, WEBSOCKET_PATH
+from gateway.envoy.routes import OPENAI_PREFIX, STREAM_PATH, WEBSOCKET_PATH
 from gateway.envoy.settings import GatewaySettings
 
 Config = dict[str, Any]
@@ -47,11 +47,16 @@ def _jwt(settings: GatewaySettings) -> Config:
     # EventSource and WebSocket in a browser cannot send headers.
     query = {**header, "from_params": ["access_token"]}
     streams = [_rule({"safe_regex": {"regex": path}}, "header_or_query") for path in (STREAM_PATH, WEBSOCKET_PATH)]
-    prefixes = ("/v1/", *(f"/{service}/" for service in PUBLIC_SERVICES))
+    # The edge app takes the ticket, and believes no header that this filter has not set.
+    by_ticket = {
+        "safe_regex": {"regex": WEBSOCKET_PATH},
+        "query_parameters": [{"name": "ticket", "present_match": True}],
+    }
+    prefixes = ("/v1/", OPENAI_PREFIX, *(f"/{service}/" for service in PUBLIC_SERVICES))
     return {
         "bypass_cors_preflight": True,
         "providers": {"header": header, "header_or_query": query},
-        "rules": [*streams, *(_rule({"prefix": prefix}, "header") for prefix in prefixes)],
+        "rules": [{"match": by_ticket}, *streams, *(_rule({"prefix": prefix}, "header") for prefix in prefixes)],
     }
 
 
@@ -60,7 +65,10 @@ def _provider(settings: GatewaySettings, source: Config) -> Config:
         "issuer": settings.jwt_issuer,
         "audiences": [settings.jwt_audience],
         "local_jwks": {"filename": str(settings.jwks_file)},
-        "claim_to_headers": [{"header_name": "x-user-id", "claim_name": "sub"}],
+        "claim_to_headers": [
+            {"header_name": "x-user-id", "claim_name": "sub"},
+            {"header_name": "x-token-expires-at", "claim_name": "exp"},
+        ],
         "require_expiration": True,
         "max_lifetime": f"{settings.jwt_max_lifetime_s}s",
         "clock_skew_seconds": 30,
@@ -88,6 +96,8 @@ def _rate_limit(settings: GatewaySettings) -> Config:
         "filter_enabled": always,
         "filter_enforced": always,
         "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
+        # Otherwise gRPC clients are told UNAVAILABLE, as if the mesh were away.
+        "rate_limited_as_resource_exhausted": True,
         "rate_limits": [{"actions": [{"metadata": {"descriptor_key": "user", **user}}]}],
         "descriptors": [{"entries": [{"key": "user"}], "token_bucket": bucket}],
         "max_dynamic_descriptors": 10_000,

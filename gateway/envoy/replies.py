@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.edge.openai import names
+from gateway.envoy.routes import OPENAI_PREFIX
+
 Config = dict[str, Any]
 
 _CODES = {
@@ -24,7 +27,8 @@ _CODES = {
 
 def local_reply_config() -> Config:
     """Plain text for gRPC clients, which read it as the status message; JSON for everybody else."""
-    return {"mappers": [_grpc_mapper(), *(_json_mapper(code, *texts) for code, texts in _CODES.items())]}
+    openai = (_openai_mapper(code, reason) for code, (_, reason) in _CODES.items())
+    return {"mappers": [_grpc_mapper(), *openai, *(_json_mapper(code, *texts) for code, texts in _CODES.items())]}
 
 
 def _grpc_mapper() -> Config:
@@ -43,8 +47,19 @@ def _header(name: str, match: Config) -> Config:
 
 def _json_mapper(code: int, error: str, reason: str) -> Config:
     body = {"error": error, "reason": "%LOCAL_REPLY_BODY%", "code": reason, "request_id": "%REQ(X-REQUEST-ID)%"}
-    comparison = {"op": "EQ", "value": {"default_value": code, "runtime_key": f"kinemesh.reply_{code}"}}
+    return {"filter": _status(code), "body_format_override": {"content_type": "application/json", "json_format": body}}
+
+
+def _openai_mapper(code: int, reason: str) -> Config:
+    # `param` is null in every reply of Envoy's own, which its formatter writes for a value that is not there.
+    body = {"message": "%LOCAL_REPLY_BODY%", "type": names.type_of(code), "param": None, "code": names.code_of(reason)}
+    is_openai = _header(":path", {"string_match": {"prefix": OPENAI_PREFIX}})
     return {
-        "filter": {"status_code_filter": {"comparison": comparison}},
-        "body_format_override": {"content_type": "application/json", "json_format": body},
+        "filter": {"and_filter": {"filters": [is_openai, _status(code)]}},
+        "body_format_override": {"content_type": "application/json", "json_format": {"error": body}},
     }
+
+
+def _status(code: int) -> Config:
+    comparison = {"op": "EQ", "value": {"default_value": code, "runtime_key": f"kinemesh.reply_{code}"}}
+    return {"status_code_filter": {"comparison": comparison}}

@@ -1,6 +1,6 @@
 -- Gives REST clients the status codes and error bodies that gRPC cannot express. Services send them as metadata:
 -- x-http-code replaces the status, x-error-json the body. Native gRPC and gRPC-web responses are left alone.
-local INTERNAL_REQUEST_HEADERS = {"x-user-id", "x-http-code", "x-error-json"}
+local INTERNAL_REQUEST_HEADERS = {"x-user-id", "x-token-expires-at", "x-http-code", "x-error-json"}
 
 function envoy_on_request(handle)
   local headers = handle:headers()

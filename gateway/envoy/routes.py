@@ -12,6 +12,8 @@ Config = dict[str, Any]
 
 VIDEO_SERVICE, WEBHOOK_SERVICE, WORKER_SERVICE, ACCOUNT_SERVICE = PUBLIC_SERVICES
 WEBSOCKET_PATH = "/v1/videos/[^/]+/progress"
+TICKET_PATH = f"{WEBSOCKET_PATH}/ticket"
+OPENAI_PREFIX = "/openai/"
 STREAM_PATH = "/v1/videos/[^/]+/stream"
 _OWNERS = {
     VIDEO_SERVICE: "orchestrator",
@@ -42,6 +44,20 @@ _BUFFER_OFF = {
 _STREAM = {"timeout": "0s"}
 _TYPED_STREAM = {"timeout": "0s", "idle_timeout": "0s"}
 _CALL = {"timeout": "30s"}
+# The edge app may ask several times before it answers, or make the file that is asked for.
+_LONG_CALL = {"timeout": "30s", "idle_timeout": "30s"}
+_DOWNLOAD = {"timeout": "0s", "idle_timeout": "120s"}
+# A ticket is known to the edge app that made it, so both requests are sent by the video's id.
+_SAME_EDGE = {
+    "hash_policy": [
+        {
+            "header": {
+                "header_name": ":path",
+                "regex_rewrite": {"pattern": {"regex": "/v1/videos/([^/]+)/.*"}, "substitution": "\\1"},
+            }
+        }
+    ]
+}
 
 
 def public_virtual_host(settings: GatewaySettings) -> Config:
@@ -50,7 +66,17 @@ def public_virtual_host(settings: GatewaySettings) -> Config:
         "name": "public",
         "domains": ["*"],
         "typed_per_filter_config": {"envoy.filters.http.cors": _cors(settings)},
-        "routes": [_websocket(), *_grpc_routes(), *_rest_routes(), _unknown_grpc(), _unknown_rest(), _media(), _edge()],
+        "routes": [
+            _websocket(),
+            _ticket(),
+            *_openai_routes(),
+            *_grpc_routes(),
+            *_rest_routes(),
+            _unknown_grpc(),
+            _unknown_rest(),
+            _media(),
+            _edge(),
+        ],
     }
 
 
@@ -97,9 +123,19 @@ def _regex(pattern: str) -> Config:
 def _websocket() -> Config:
     upgrade = {"upgrade_configs": [{"upgrade_type": "websocket", "enabled": True}]}
     return {
-        **_to("edge", _regex(WEBSOCKET_PATH), {**_STREAM, **upgrade}),
+        **_to("edge", _regex(WEBSOCKET_PATH), {**_STREAM, **_SAME_EDGE, **upgrade}),
         "typed_per_filter_config": {**_TRANSCODER_OFF, **_BUFFER_OFF},
     }
+
+
+def _ticket() -> Config:
+    return {**_to("edge", _regex(TICKET_PATH), {**_CALL, **_SAME_EDGE}), "typed_per_filter_config": _TRANSCODER_OFF}
+
+
+def _openai_routes() -> list[Config]:
+    content = _to("edge", _regex(f"{OPENAI_PREFIX}v1/videos/[^/]+/content"), _DOWNLOAD)
+    others = _to("edge", {"prefix": OPENAI_PREFIX}, _LONG_CALL)
+    return [{**route, "typed_per_filter_config": _TRANSCODER_OFF} for route in (content, others)]
 
 
 def _unknown_grpc() -> Config:
@@ -115,8 +151,12 @@ def _unknown_rest() -> Config:
 
 
 def _media() -> Config:
-    # Host and path stay as they are: the presigned signature covers both.
-    return {**_to("objectstore", {"prefix": "/media/"}, {"timeout": "0s"}), "typed_per_filter_config": _TRANSCODER_OFF}
+    # Host and path stay as they are: the presigned signature covers both. A token sent along is not for the store.
+    return {
+        **_to("objectstore", {"prefix": "/media/"}, {"timeout": "0s"}),
+        "request_headers_to_remove": ["authorization"],
+        "typed_per_filter_config": _TRANSCODER_OFF,
+    }
 
 
 def _edge() -> Config:
@@ -128,8 +168,9 @@ def _cors(settings: GatewaySettings) -> Config:
         "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
         "allow_origin_string_match": [{"exact": origin} for origin in settings.cors_origins],
         "allow_methods": "GET, POST, DELETE, OPTIONS",
-        "allow_headers": "authorization,content-type,x-request-id,x-grpc-web,x-user-agent,grpc-timeout,last-event-id",
+        "allow_headers": "authorization,content-type,idempotency-key,x-request-id,x-grpc-web,x-user-agent,grpc-timeout,"
+        "last-event-id",
         "expose_headers": "grpc-status,grpc-message,grpc-status-details-bin,x-request-id,retry-after,"
-        "idempotent-replayed",
+        "idempotent-replayed,openai-poll-after-ms",
         "max_age": "600",
     }

@@ -6,6 +6,7 @@
       PermissionDenied      403
       NotFound              404   RouteNotFound 404 (UNIMPLEMENTED)
       FailedPrecondition    400   PaymentRequired 402, Conflict 409, ContentBlocked 451
+                                  UpgradeRequired 426
       AlreadyExists         409
       Aborted               409
       Cancelled             499
@@ -173,6 +174,13 @@ class ContentBlocked(FailedPrecondition):
 
     http_code = 451
     default_title = "Content blocked"
+
+
+class UpgradeRequired(FailedPrecondition):
+    """The protocol asked with is not the one that is spoken here."""
+
+    http_code = 426
+    default_title = "Upgrade required"
 
 
 class AlreadyExists(ServiceError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -12,9 +13,16 @@ from services.common.identity import metadata, user_id
 from services.common.rpc.interceptors import REQUEST_ID_KEY
 from services.orchestrator.usecases.reading import parse_id
 
-__all__ = ["Context", "idempotency_key", "metadata", "user_id"]
+__all__ = ["Context", "idempotency_key", "metadata", "token_expired", "user_id"]
 
+_EXPIRES_KEY = "x-token-expires-at"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+def token_expired(context: Context) -> bool:
+    """Whether the caller's token has expired since he called; the gateway says when it does."""
+    expires_at = metadata(context).get(_EXPIRES_KEY, "")
+    return expires_at.isdecimal() and time.time() >= int(expires_at)
 
 
 def idempotency_key(context: Context) -> UUID | None:

@@ -11,7 +11,7 @@ from google.api.httpbody_pb2 import HttpBody
 from kinemesh.video.v1 import video_service_pb2 as pb
 from kinemesh.video.v1 import video_service_pb2_grpc
 from services.common.catalogue import Catalogue
-from services.common.errors import InvalidArgument
+from services.common.errors import InvalidArgument, Unauthenticated
 from services.common.rpc.status import HTTP_CODE_KEY
 from services.orchestrator import caller
 from services.orchestrator.caller import Context
@@ -124,10 +124,12 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         return convert.cancelled(await self._do.cancel(caller.user_id(context), request.request_id))
 
     async def WatchVideo(self, request: pb.WatchVideoRequest, context: Context) -> AsyncIterator[pb.WatchVideoResponse]:
-        """Streams a video's events."""
+        """Streams a video's events; no longer than the token lasts, up to the time between two heartbeats."""
         events = self._do.watch(caller.user_id(context), request.request_id, request.last_event_id)
         async with aclosing(events):
             async for event in events:
+                if caller.token_expired(context):
+                    raise Unauthenticated("UNAUTHENTICATED", "the token has expired; resume with another")
                 response = watch_response(event, self._do.links)
                 if response is not None:
                     yield response
@@ -139,6 +141,8 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         started = False
         async with aclosing(events):
             async for event in events:
+                if started and caller.token_expired(context):
+                    return
                 chunk = server_sent(event, self._do.links)
                 if not started:
                     await context.send_initial_metadata(_STREAM_METADATA)

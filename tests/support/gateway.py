@@ -19,6 +19,9 @@ from deploy.local.ports import free_ports
 from deploy.local.process import running
 from deploy.local.servers.envoy import Envoy
 from gateway.edge.app import make_app
+from gateway.edge.media import open_media
+from gateway.edge.openai.content import Content
+from gateway.edge.openai.videos import OpenAiVideos
 from gateway.edge.progress_socket import ProgressSocket
 from gateway.edge.studio import Studio
 from gateway.envoy.bootstrap import render
@@ -29,6 +32,8 @@ from services.common.rpc.client import open_channel
 from services.common.rpc.server import RpcServer
 
 ISSUER, AUDIENCE = "https://issuer.test", "kinemesh"
+HEARTBEAT_S = 3.0
+"""Between pings of a WebSocket."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +92,16 @@ async def running_gateway(directory: Path, server: RpcServer, **settings: Any) -
 
 @contextlib.asynccontextmanager
 async def _edge(channel: Any) -> AsyncIterator[str]:
-    runner = web.AppRunner(make_app(ProgressSocket(VideoServiceStub(channel), 15.0), Studio()))
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    videos = VideoServiceStub(channel)
+    async with open_media(None) as media:
+        app = make_app(ProgressSocket(videos, HEARTBEAT_S), OpenAiVideos(videos, Content(media)), Studio())
+        runner = web.AppRunner(app)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            yield f"127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
 
 
 def _jwks(key: ec.EllipticCurvePrivateKey, path: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from kinemesh.billing.v1 import billing_service_pb2, billing_service_pb2_grpc
 from kinemesh.scheduler.v1 import scheduler_service_pb2, scheduler_service_pb2_grpc, worker_pb2
@@ -22,6 +23,10 @@ from services.common import errors
 from services.common.rpc.server import RpcServer, RpcService
 
 SILENT_ID = "550e8400-e29b-41d4-a716-446655440001"
+STEADY_ID = "550e8400-e29b-41d4-a716-446655440002"
+"""Says one thing, and then nothing for ever."""
+FLOOD_ID = "550e8400-e29b-41d4-a716-446655440003"
+"""Says more than anybody can read."""
 KNOWN_ID = "550e8400-e29b-41d4-a716-446655440000"
 REFUSALS: dict[str, errors.ServiceError] = {
     "invalid": errors.InvalidArgument.of_field("prompt", "must not be empty"),
@@ -35,21 +40,55 @@ REFUSALS: dict[str, errors.ServiceError] = {
 }
 
 
+def known_video(**changes: Any) -> video_service_pb2.GetVideoResponse:
+    """A finished video."""
+    fields = {
+        "request_id": KNOWN_ID,
+        "status": "COMPLETED",
+        "output": video_service_pb2.VideoOutput(file_size_bytes=52_428_800, duration_seconds=10),
+        "generation_time_ms": 45_000,
+        "credits_used": 2.0,
+        "created_at": Timestamp(seconds=1_769_596_200),
+        "completed_at": Timestamp(seconds=1_769_596_245),
+        "prompt": "a lake",
+        "model": "REFERENCE",
+        "tier": "STANDARD",
+        "seed": 42,
+        "settings": video_service_pb2.VideoSettings(
+            duration_seconds=10,
+            resolution="720P",
+            aspect_ratio="9:16",
+            fps=24,
+            num_inference_steps=8,
+            guidance_scale=4.5,
+            audio_config=video_service_pb2.AudioOptions(include_ambient=True),
+        ),
+    }
+    return video_service_pb2.GetVideoResponse(**{**fields, **changes})
+
+
 class Videos(video_service_pb2_grpc.VideoServiceServicer):
     """Refuses when the prompt names a refusal; remembers the metadata of the last call."""
 
     def __init__(self) -> None:
         self.metadata: dict[str, Any] = {}
         self.body = b""
+        self.created_with: dict[str, Any] = {}
+        """The metadata of the last CreateVideoFromJson."""
+        self.known = known_video()
+        """What GetVideo answers of KNOWN_ID."""
         self.stream_ended = asyncio.Event()
         self.speak = asyncio.Event()
+        self.flooded = 0
+        """Events of FLOOD_ID that were taken."""
+        self.flood_ended = asyncio.Event()
 
     def _remember(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         self.metadata = dict(context.invocation_metadata() or ())
 
     async def CreateVideoFromJson(self, request: Any, context: Any) -> video_service_pb2.CreateVideoResponse:
         self._remember(context)
-        self.body = request.body.data
+        self.body, self.created_with = request.body.data, self.metadata
         for name, error in REFUSALS.items():
             if name.encode() in request.body.data:
                 raise error
@@ -75,10 +114,22 @@ class Videos(video_service_pb2_grpc.VideoServiceServicer):
         self._remember(context)
         if request.request_id != KNOWN_ID:
             raise errors.NotFound("VIDEO_NOT_FOUND", "no such video")
-        output = video_service_pb2.VideoOutput(file_size_bytes=52_428_800, duration_seconds=10)
-        return video_service_pb2.GetVideoResponse(
-            request_id=KNOWN_ID, status="COMPLETED", output=output, generation_time_ms=45_000, credits_used=2.0
-        )
+        return self.known
+
+    async def ListFullVideos(self, request: Any, context: Any) -> video_service_pb2.ListFullVideosResponse:
+        self._remember(context)
+        ids = [f"video-{number}" for number in range(5)]
+        ids = ids if request.ascending else ids[::-1]
+        if request.after:
+            ids = ids[ids.index(request.after) + 1 :] if request.after in ids else []
+        videos = [known_video(request_id=request_id) for request_id in ids[: request.limit]]
+        return video_service_pb2.ListFullVideosResponse(videos=videos, has_more=len(ids) > request.limit)
+
+    async def DeleteVideo(self, request: Any, context: Any) -> video_service_pb2.DeleteVideoResponse:
+        self._remember(context)
+        if request.request_id != KNOWN_ID:
+            raise errors.NotFound("VIDEO_NOT_FOUND", "no such video")
+        return video_service_pb2.DeleteVideoResponse(request_id=KNOWN_ID)
 
     async def ListVideos(self, request: Any, context: Any) -> video_service_pb2.ListVideosResponse:
         self._remember(context)
@@ -110,7 +161,7 @@ class Videos(video_service_pb2_grpc.VideoServiceServicer):
             await self.speak.wait()
             yield video_service_pb2.WatchVideoResponse(completed=video_service_pb2.CompletedEvent())
             return
-        if request.request_id != KNOWN_ID:
+        if request.request_id not in {KNOWN_ID, STEADY_ID, FLOOD_ID}:
             raise errors.NotFound("VIDEO_NOT_FOUND", "no such video")
         progress = video_service_pb2.ProgressEvent(step=30, total_steps=50, percent=60, phase="dit_inference")
         yield video_service_pb2.WatchVideoResponse(
@@ -119,6 +170,16 @@ class Videos(video_service_pb2_grpc.VideoServiceServicer):
             status=video_pb2.VIDEO_STATUS_GENERATING,
             progress=progress,
         )
+        while request.request_id == FLOOD_ID:
+            progress.phase = "x" * 10_000
+            self.flooded += 1
+            try:
+                yield video_service_pb2.WatchVideoResponse(event_id="1", progress=progress)
+            except BaseException:
+                self.flood_ended.set()
+                raise
+        if request.request_id == STEADY_ID:
+            await asyncio.Event().wait()
         yield video_service_pb2.WatchVideoResponse(
             event_id="2",
             request_id=request.request_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -49,6 +50,22 @@ async def test_a_watcher_sees_steps_checkpoints_phases_and_the_end(driver: Drive
     assert [event.error.error_code for event in rest] == ["CANCELLED"]
     ids = [_position(event) for event in (first, step, change, *rest)]
     assert ids == sorted(set(ids))
+
+
+async def test_a_stream_ends_with_the_token(driver: Driver) -> None:
+    request_id = await driver.create("expiring")
+    metadata = (*identity("expiring"), ("x-token-expires-at", str(int(time.time()) + 1)))
+    watching = driver.videos.WatchVideo(video.WatchVideoRequest(request_id=request_id), metadata=metadata)
+    streaming = driver.videos.StreamVideo(video.StreamVideoRequest(request_id=request_id), metadata=metadata)
+    async with asyncio.timeout(10):
+        assert [chunk async for chunk in streaming]
+        error = await reason_of(_all(watching))
+    assert error.reason == "UNAUTHENTICATED"
+    await driver.cancel("expiring", request_id)
+
+
+async def _all(events: AsyncIterator[Any]) -> list[Any]:
+    return [event async for event in events]
 
 
 async def test_a_late_watcher_gets_the_end_at_once(driver: Driver) -> None:

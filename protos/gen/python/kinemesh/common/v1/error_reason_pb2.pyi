@@ -82,6 +82,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The media could not be read, converted or signed; also a job's error code. INTERNAL."""
     ERROR_REASON_ROUTE_NOT_FOUND: _ErrorReason.ValueType  # 29
     """The request's method or path does not exist. UNIMPLEMENTED or NOT_FOUND, HTTP 404."""
+    ERROR_REASON_VIDEO_NOT_READY: _ErrorReason.ValueType  # 30
+    """The video has no files: it is not COMPLETED. NOT_FOUND, HTTP 404."""
+    ERROR_REASON_UPGRADE_REQUIRED: _ErrorReason.ValueType  # 31
+    """The path serves a WebSocket and was asked without an upgrade. FAILED_PRECONDITION, HTTP 426."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The machine-readable reason of every error a Kinemesh service answers. Travels without its prefix as
@@ -148,4 +152,8 @@ ERROR_REASON_MEDIA_FAILED: ErrorReason.ValueType  # 28
 """The media could not be read, converted or signed; also a job's error code. INTERNAL."""
 ERROR_REASON_ROUTE_NOT_FOUND: ErrorReason.ValueType  # 29
 """The request's method or path does not exist. UNIMPLEMENTED or NOT_FOUND, HTTP 404."""
+ERROR_REASON_VIDEO_NOT_READY: ErrorReason.ValueType  # 30
+"""The video has no files: it is not COMPLETED. NOT_FOUND, HTTP 404."""
+ERROR_REASON_UPGRADE_REQUIRED: ErrorReason.ValueType  # 31
+"""The path serves a WebSocket and was asked without an upgrade. FAILED_PRECONDITION, HTTP 426."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
