@@ -43,8 +43,9 @@ def main() -> None:
     plan = plan_generation(model.config, tier="REALTIME", aspect_ratio="16:9", duration_s=arguments.duration_s, steps=1)
     latent = seeded_noise(0, 0, (1, *plan.shape.latent()))
     loaded = memory_mib("VmRSS")
-    for _ in decode(model, plan, latent):
-        pass
+    for frames in decode(model, plan, latent):
+        if model.upsampler is not None:
+            model.upsampler.enlarge(frames)
     print(loaded, memory_mib("VmHWM"))
 
 

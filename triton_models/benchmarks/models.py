@@ -30,7 +30,7 @@ _LINEAR_SIZES = ((448, 128, 512), (2160, 384, 1536), (1024, 1024, 4096))
 
 def print_variants(costs: list[Cost], stages: StageTimes, sound_s: float | None, rate: float) -> None:
     """Prints one row a variant; factors are against the first."""
-    shared_s = stages.text_s + stages.decode_s + (sound_s or 0.0)
+    shared_s = stages.text_s + stages.decode_s + stages.enlarge_s + (sound_s or 0.0)
     base = costs[0].total_s
     print(
         f"{'transformer':28}{'steps':>6}{'ms/step':>10}{'total s':>9}{'factor':>8}{'end to end':>12}{'of matmul':>11}"
@@ -47,7 +47,8 @@ def print_variants(costs: list[Cost], stages: StageTimes, sound_s: float | None,
 def print_stages(stages: StageTimes, sound_s: float | None) -> None:
     """Prints the stages that every variant shares."""
     sound = "no weights" if sound_s is None else f"{sound_s * 1e3:.0f} ms"
-    print(f"text {stages.text_s * 1e3:.1f} ms, decode {stages.decode_s * 1e3:.0f} ms, audio {sound}")
+    picture = f"decode {stages.decode_s * 1e3:.0f} ms, enlarge {stages.enlarge_s * 1e3:.0f} ms"
+    print(f"text {stages.text_s * 1e3:.1f} ms, {picture}, audio {sound}")
 
 
 def print_duels(title: str, duels: list[Duel]) -> None:

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,6 +64,8 @@ class StageTimes:
 
     text_s: float
     decode_s: float
+    enlarge_s: float
+    """0 where frames stay as they are decoded."""
 
 
 def clip_of(model: ReferenceModel, duration_s: float) -> Clip:
@@ -113,9 +116,12 @@ def _step_flops(dit: VideoDiT, clip: Clip, guidance: float, latent: Tensor) -> i
 
 
 def stage_times(model: ReferenceModel, clip: Clip, repeats: int) -> StageTimes:
-    """Times the text encoder and the decoder."""
+    """Times the text encoder, the decoder and what enlarges its frames."""
     latent = seeded_noise(0, 0, (1, *clip.plan.shape.latent()))
+    frames = np.zeros((*clip.plan.shape, 3), np.uint8)
+    upsampler = model.upsampler
     return StageTimes(
         text_s=median_s(lambda: model.text.encode(PROMPT), repeats),
         decode_s=median_s(lambda: sum(len(frames) for frames in decode(model, clip.plan, latent)), repeats),
+        enlarge_s=0.0 if upsampler is None else median_s(lambda: upsampler.enlarge(frames), repeats),
     )
