@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ _STATUS = {
     "IDEMPOTENCY_KEY_REUSED": 409,
     "RATE_LIMITED": 429,
 }
+_PATIENCE_S = 180.0
 BUCKET = "core-media"
 SMALL: Mapping[str, Any] = {
     "prompt": "a lake at sunset",
@@ -132,6 +134,7 @@ class CoreUser:
 
     async def _until_definite(self, method: str, request: Any, key: str = "") -> tuple[int, Any]:
         metadata = (("x-user-id", self.name), *((("x-request-id", key),) if key else ()))
+        deadline = time.monotonic() + _PATIENCE_S
         while True:
             self.calls += 1
             stub = self._core.videos[self.calls % len(self._core.videos)]
@@ -141,7 +144,8 @@ class CoreUser:
                 error = error_from_rpc(exc)
                 if error.reason in _STATUS:
                     return _STATUS[error.reason], None
-                if not (error.retriable or error.reason == "IDEMPOTENCY_KEY_IN_USE"):
+                is_definite = not (error.retriable or error.reason == "IDEMPOTENCY_KEY_IN_USE")
+                if is_definite or time.monotonic() > deadline:
                     raise
 
 

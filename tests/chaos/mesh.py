@@ -37,6 +37,8 @@ QUICK: Mapping[str, Environment] = {
     "worker": {"KINEMESH_CHECKPOINT_EVERY_STEPS": "2"},
 }
 """What differs from the mesh that users start: by name, for `worker` both."""
+READY_WITHIN_S = 300.0
+"""Two Tritons start at once, perhaps on a machine that is busy with other tests."""
 WORKERS = ("worker", "worker-2")
 STUB = "triton_python_backend_stub"
 
@@ -184,7 +186,8 @@ def _with_environment(
     network = networks.get(program.name)
     more = {"KINEMESH_ORCHESTRATOR_ADDRESS": network.address} if network else {}
     more |= {**QUICK.get(kind, {}), **overrides.get(kind, {}), **overrides.get(program.name, {})}
-    return replace(program, env={**program.env, VARIABLE: str(points.directory), **more})
+    environment = {**program.env, VARIABLE: str(points.directory), **more}
+    return replace(program, env=environment, ready_within_s=READY_WITHIN_S)
 
 
 async def _written(path: Path) -> None:
