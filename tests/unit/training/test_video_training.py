@@ -81,5 +81,5 @@ def test_an_heir_begins_with_what_its_elder_knew() -> None:
     assert torch.equal(heir.summary[:2], elder.summary)
     assert torch.equal(heir.summary[2:], added)
     grams = collate([tokenize("a red ball", elder.config)])
-    assert departure(elder(grams)[0], elder, elder, grams) == 0
-    assert departure(heir(grams)[0], heir, elder, grams) > 0
+    assert departure(elder(grams)[0], elder, elder, grams) < 1e-9
+    assert departure(heir(grams)[0], heir, elder, grams) > 1e-6
