@@ -148,8 +148,11 @@ class AssignmentRunner:
         except Exception as error:
             failure = Failure.of(error)
             logger.exception("assignment failed", extra={"reason": failure.code, "retriable": failure.retriable})
-            await self._repair(lease, error)
-            await lease.fail(failure.code, failure.message, retriable=failure.retriable)
+            try:
+                # First the job: another worker may be free for it, while none comes here before the repair is done.
+                await lease.fail(failure.code, failure.message, retriable=failure.retriable)
+            finally:
+                await self._repair(lease, error)
             return scheduler_service_pb2.ASSIGNMENT_OUTCOME_FAILED
         return scheduler_service_pb2.ASSIGNMENT_OUTCOME_DONE
 

@@ -20,6 +20,8 @@ DEFAULT_HEARTBEAT_S = 5.0
 _FIRST_BACKOFF_S = 0.2
 _LONGEST_BACKOFF_S = 5.0
 _ANSWER_TIMEOUT_S = 5.0
+_UNAVAILABLE_POLL_S = 0.2
+"""Seconds between looks for Triton's return: every one more is a second in which the worker does nothing."""
 
 # A write on a stream that has just ended raises InvalidStateError.
 _BROKEN_STREAM = (grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError, ConnectionError)
@@ -49,10 +51,12 @@ class SchedulerSession:
     async def run(self) -> None:
         """Connects again and again until `leave`, and then ends once the work in hand is given back."""
         while not self._leaving.is_set():
+            if not self._state.available:
+                await asyncio.sleep(_UNAVAILABLE_POLL_S)
+                continue
             address = next(self._addresses)
             try:
-                if self._state.available:
-                    await self._connect(address)
+                await self._connect(address)
             except _BROKEN_STREAM as error:
                 code = error.code().name if isinstance(error, grpc.aio.AioRpcError) else type(error).__name__
                 logger.warning("not connected to the scheduler", extra={"address": address, "code": code})
