@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 _ATTEMPTS = 6
 _ACQUIRE_S = 5.0
+_NETWORK_S = 2.0
+"""What a statement may take longer than the server gives it, before its connection counts as dead."""
 _DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
 _LOCK_KEY = "hashtextextended(current_schema() || ' ' || $1, 0)"
 _NOT_READY = (ConnectionError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError, TimeoutError)
@@ -115,6 +117,8 @@ async def _create_pool(settings: PostgresSettings, schema: str) -> Pool:
         max_size=settings.postgres_pool_size,
         init=_set_codecs,
         timeout=5,
+        # The server's own limit is no help where its answer never arrives.
+        command_timeout=settings.postgres_statement_timeout_s + _NETWORK_S,
         server_settings={
             "application_name": f"kinemesh-{schema}",
             "search_path": schema,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from deploy.local.servers.nats import Nats
 from deploy.local.servers.objectstore import ObjectStore
 from deploy.local.servers.postgres import Postgres
+from services.common.postgres import open_pool
+from services.common.settings import PostgresSettings
 from tests.chaos.core import Servers
 from tests.chaos.faults.proxy import FaultProxy, fault_proxy
 from tests.chaos.load import VIDEOS, Load, Plan
@@ -34,6 +37,19 @@ FAULTS: dict[str, Fault] = {
     "half-open": FaultProxy.half_open,
     "slow": slow,
 }
+
+
+async def test_a_database_that_falls_silent_is_given_up(postgres: Postgres, postgres_dsn: str) -> None:
+    async with fault_proxy(f"127.0.0.1:{postgres.port}") as proxy:
+        dsn = postgres_dsn.replace(f":{postgres.port}", f":{proxy.address.rpartition(':')[2]}")
+        settings = PostgresSettings.model_validate({"postgres_dsn": dsn, "postgres_statement_timeout_s": 0.1})
+        async with open_pool(settings, "public") as pool:
+            proxy.half_open()
+            async with asyncio.timeout(30):
+                with pytest.raises(TimeoutError):
+                    await pool.fetchval("SELECT 1")
+            proxy.heal()
+            assert await pool.fetchval("SELECT 2") == 2
 
 
 @pytest.mark.long
