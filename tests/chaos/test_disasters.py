@@ -182,12 +182,14 @@ async def test_a_full_disk_of_the_broker_loses_nothing(
     postgres: Postgres, objectstore: ObjectStore, tmp_path: Path
 ) -> None:
     nats = make_nats(tmp_path)
-    with small_disk(nats.directory / "store", size_kib=64 * 1024) as disk:
+    # The broker sets storage aside for what its streams may hold at most.
+    with loop_disk(tmp_path, size_mib=4 * 1024) as store:
+        nats = replace(nats, directory=store.path / "nats")
         async with (
             empty_database(postgres) as dsn,
             under_load(Servers(dsn, nats, objectstore), nats.program()) as scene,
         ):
-            ballast = fill(disk)
+            ballast = fill(store.path)
             await scene.accepted(VIDEOS - 4)
             ballast.unlink()
         assert scene.wrong == []
