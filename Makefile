@@ -11,7 +11,7 @@ MINUTES ?= 0
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs test chaos check protos studio train train-video train-audio train-speech train-turbo eval bench-models clean
+.PHONY: help setup run up down status logs test chaos check protos studio train train-video train-audio train-speech train-turbo eval bench-models bench-checkpoints clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,9 +57,11 @@ check: setup ## style, types, import boundaries, contracts
 	$(VENV)/bin/lint-imports
 	cd protos && ../$(VENV)/bin/buf lint && ../$(VENV)/bin/buf format --diff --exit-code
 	$(PYTHON) protos/generate.py --check
+	$(PYTHON) -m gateway.openapi.generate --check
 
-protos: setup ## generate the Python code of the contracts
+protos: setup ## generate the Python code of the contracts, and the OpenAPI document
 	$(PYTHON) protos/generate.py
+	$(PYTHON) -m gateway.openapi.generate
 
 studio: setup ## build the web page anew, after a change in gateway/studio or protos (needs Node 20)
 	cd gateway/studio && npm ci && ./generate.sh && npm run build
@@ -70,7 +72,8 @@ train-video: setup ## train text encoder, VAE and video transformer (hours on tw
 	$(PYTHON) -m triton_models.training.text
 	$(PYTHON) -m triton_models.training.latents
 	$(PYTHON) -m triton_models.training.vae --minutes 15
-	$(PYTHON) -m triton_models.training.dit --minutes 60
+	$(PYTHON) -m triton_models.training.upsample --minutes 12
+	$(PYTHON) -m triton_models.training.dit --minutes 120
 
 train-audio: setup ## train the audio models, after train-video
 	for stage in prepare autoencoder reader dit publish; do $(PYTHON) -m triton_models.training.audio.$$stage || exit 1; done
@@ -88,6 +91,9 @@ eval: setup ## measure how well video and sound do what prompts say: make eval P
 
 bench-models: setup ## measure what a clip costs, stage by stage, and each acceleration
 	$(PYTHON) -m triton_models.benchmarks.models
+
+bench-checkpoints: setup ## measure what checkpoints cost at the default interval
+	$(PYTHON) -m triton_models.benchmarks.checkpoints
 
 clean: down ## delete the mesh's data and every cache; keeps .venv and training runs
 	test ! -d .kinemesh || find .kinemesh -mindepth 1 -maxdepth 1 ! -name training -exec rm -rf {} +

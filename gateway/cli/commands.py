@@ -1,11 +1,12 @@
 """The commands.
 
 Exit codes: 0 done; 1 unexpected error; 2 wrong usage; 3 the API refused the request; 4 the video failed, was blocked or
-was cancelled; 5 the mesh cannot be reached.
+was cancelled; 5 the mesh cannot be reached; 6 the doctor found a fault.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from rich.console import Console
 
 from gateway.cli import output
 from gateway.cli.client import CALL_TIMEOUT_S, ApiError, Client, api_errors, connect, download
+from gateway.cli.doctor.examine import examine_here, examine_there
 from gateway.cli.mesh import DEFAULT_STATE_DIR, DEFAULT_USER, MeshNotFoundError, mint_token, read_endpoints
 from gateway.cli.progress import Journey, follow
 from kinemesh.billing.v1.billing_service_pb2 import GetAccountRequest, GrantCreditsRequest
@@ -26,7 +28,7 @@ from kinemesh.scheduler.v1.scheduler_service_pb2 import ListWorkersRequest
 from kinemesh.scheduler.v1.worker_pb2 import WorkerStatus
 from kinemesh.video.v1 import video_service_pb2 as video_pb2
 
-EXIT_REFUSED, EXIT_NO_VIDEO, EXIT_UNREACHABLE = 3, 4, 5
+EXIT_REFUSED, EXIT_NO_VIDEO, EXIT_UNREACHABLE, EXIT_FAULT = 3, 4, 5, 6
 TOKEN_TTL_S = 3600
 
 app = typer.Typer(
@@ -124,11 +126,15 @@ def generate(  # noqa: PLR0913, PLR0917 (each is an option of the command line)
 
 
 @app.command()
-def watch(context: typer.Context, request_id: VideoId) -> None:
+def watch(context: typer.Context, request_id: VideoId, as_json: Json = False) -> None:
     """Shows a video's progress until it ends."""
     with connect(*context.obj.credentials()) as client:
-        _follow(client, request_id, quiet=False)
-        output.print_video(console, _get(client, request_id))
+        _follow(client, request_id, quiet=as_json)
+        video = _get(client, request_id)
+    if as_json:
+        output.print_json(video)
+    else:
+        output.print_video(console, video)
 
 
 @app.command()
@@ -202,10 +208,12 @@ def account(context: typer.Context, as_json: Json = False) -> None:
 def token(
     context: typer.Context,
     ttl_s: Annotated[int, typer.Option("--ttl", min=60, max=86_400, help="Seconds until it expires.")] = TOKEN_TTL_S,
+    as_json: Json = False,
 ) -> None:
     """Prints a token for --user, signed with the key of the mesh running here."""
     where: Target = context.obj
-    print(mint_token(where.state_dir, read_endpoints(where.state_dir), where.user, ttl_s))
+    made = mint_token(where.state_dir, read_endpoints(where.state_dir), where.user, ttl_s)
+    print(json.dumps({"token": made, "expires_in_seconds": ttl_s}) if as_json else made)
 
 
 @app.command()
@@ -214,13 +222,30 @@ def grant(
     user: Annotated[str, typer.Argument(help="The account.")],
     credits_: Annotated[str, typer.Argument(metavar="CREDITS", help="Credits to add.")],
     grant_id: Annotated[str, typer.Option(help="Key: the same grant is added once.")],
+    as_json: Json = False,
 ) -> None:
     """Adds credits to an account of the mesh running here, by billing's internal address."""
     address = read_endpoints(context.obj.state_dir).billing_address
     request = GrantCreditsRequest(grant_id=grant_id, user_id=user, amount_credits=credits_)
     with grpc.insecure_channel(address) as channel, api_errors():
         granted = BillingServiceStub(channel).GrantCredits(request, timeout=CALL_TIMEOUT_S).account
-    console.print(f"{granted.user_id}: {granted.available_credits} free")
+    if as_json:
+        output.print_json(granted)
+    else:
+        console.print(f"{granted.user_id}: {granted.available_credits} free")
+
+
+@app.command()
+def doctor(context: typer.Context, as_json: Json = False) -> None:
+    """Names what is wrong with the installation here, or with the way to the mesh at --url."""
+    where: Target = context.obj
+    if where.url and where.token:
+        findings = list(examine_there(where.url, where.token))
+    else:
+        findings = list(examine_here(where.state_dir, where.user))
+    output.print_findings(console, findings, as_json=as_json)
+    if any(finding.verdict == "fault" for finding in findings):
+        raise typer.Exit(EXIT_FAULT)
 
 
 def _get(client: Client, request_id: str) -> video_pb2.GetVideoResponse:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from google.protobuf.json_format import MessageToDict
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from gateway.cli.progress import PHASE_NAMES
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
 
+    from gateway.cli.doctor.finding import Finding
     from gateway.cli.progress import Journey
     from kinemesh.scheduler.v1.worker_pb2 import GPUWorkerState
     from kinemesh.video.v1.video_service_pb2 import GetVideoResponse, ListVideosResponse
@@ -86,6 +89,19 @@ def _seconds_taken(video: GetVideoResponse) -> float:
 
 def _to_the_second(moment: Timestamp) -> str:
     return moment.ToDatetime().isoformat(" ", "seconds")
+
+
+def print_findings(console: Console, findings: list[Finding], *, as_json: bool) -> None:
+    """What the doctor found."""
+    if as_json:
+        well = all(finding.verdict != "fault" for finding in findings)
+        print(json.dumps({"well": well, "findings": [asdict(finding) for finding in findings]}, indent=2))
+        return
+    table = Table("check", "verdict", "seen", "what to do")
+    for finding in findings:
+        style = {"fault": "red", "warning": "yellow", "skipped": "dim"}.get(finding.verdict)
+        table.add_row(*(escape(text) for text in vars(finding).values()), style=style)
+    console.print(table)
 
 
 def print_list(console: Console, videos: ListVideosResponse) -> None:

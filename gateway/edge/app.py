@@ -12,6 +12,7 @@ from gateway.edge.openai.content import Content
 from gateway.edge.openai.videos import OpenAiVideos
 from gateway.edge.progress_socket import ProgressSocket
 from gateway.edge.studio import Studio
+from gateway.openapi import DOCUMENT
 from kinemesh.video.v1.video_service_pb2_grpc import VideoServiceStub
 from services.common.rpc.client import open_channel
 
@@ -39,6 +40,7 @@ def make_app(socket: ProgressSocket, openai: OpenAiVideos, studio: Studio) -> we
     """The routes of the edge app."""
     app = web.Application()
     app.router.add_get("/healthz", _healthz)
+    app.router.add_get("/openapi.json", _openapi)
     socket.add_routes(app)
     app.add_subapp("/openai/v1", openai.app())
     studio.add_routes(app)
@@ -47,6 +49,10 @@ def make_app(socket: ProgressSocket, openai: OpenAiVideos, studio: Studio) -> we
 
 async def _healthz(_: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
+
+
+async def _openapi(_: web.Request) -> web.FileResponse:
+    return web.FileResponse(DOCUMENT)
 
 
 @asynccontextmanager

@@ -214,6 +214,12 @@ class Webhooks(webhook_service_pb2_grpc.WebhookServiceServicer):
         attempt = webhook_service_pb2.WebhookAttempt(attempt=1, result="500")
         return webhook_service_pb2.GetVideoWebhookResponse(webhook=_webhook(request.request_id), attempts=[attempt])
 
+    async def ListWebhooks(self, request: Any, context: Any) -> webhook_service_pb2.ListWebhooksResponse:
+        return webhook_service_pb2.ListWebhooksResponse(webhooks=[_webhook(KNOWN_ID)])
+
+    async def GetWebhookSecret(self, request: Any, context: Any) -> webhook_service_pb2.GetWebhookSecretResponse:
+        return webhook_service_pb2.GetWebhookSecretResponse(webhook_secret="whsec_x")
+
     async def ReplayVideoWebhook(self, request: Any, context: Any) -> webhook_service_pb2.ReplayVideoWebhookResponse:
         return webhook_service_pb2.ReplayVideoWebhookResponse(webhook=_webhook(request.request_id))
 
@@ -240,7 +246,7 @@ def public_server(videos: Videos) -> RpcServer:
                 webhook_service_pb2,
                 "WebhookService",
                 webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server,
-                Webhooks(),  # type: ignore[abstract]
+                Webhooks(),
             ),
             service(
                 scheduler_service_pb2,

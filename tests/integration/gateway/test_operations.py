@@ -10,6 +10,7 @@ import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from gateway.cli.doctor.mesh import check_gateway
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.services import KNOWN_ID
 
@@ -35,3 +36,10 @@ async def test_the_access_log_keeps_no_token(gateway: Gateway, http: httpx.Async
         assert time.monotonic() < deadline, "the request never appeared in the access log"
         await asyncio.sleep(0.1)
     assert token not in text
+
+
+async def test_the_doctor_asks_the_gateway(gateway: Gateway) -> None:
+    answered = await asyncio.to_thread(lambda: list(check_gateway(gateway.url, gateway.token())))
+    assert [(finding.check, finding.verdict) for finding in answered] == [("clock", "ok"), ("gateway", "ok")]
+    refused = await asyncio.to_thread(lambda: list(check_gateway(gateway.url, "no token")))
+    assert [(finding.check, finding.verdict) for finding in refused] == [("clock", "ok"), ("gateway", "fault")]

@@ -112,7 +112,7 @@ class VideoServiceServicer:
 
     def CreateVideoFromJson(self, request, context):
         """The REST form of CreateVideo. The JSON arrives unparsed, because the transcoder would drop unknown fields in silence; it is read
-        strictly as a CreateVideoRequest. Answers HTTP 202.
+        strictly as a CreateVideoRequest. Answers HTTP 202. Errors: as CreateVideo, and MALFORMED_JSON, UNKNOWN_FIELD, PAYLOAD_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -171,7 +171,8 @@ class VideoServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchVideo(self, request, context):
-        """Streams a video's life: a snapshot first, then every change, and ends after the terminal event.
+        """Streams a video's life: a snapshot first, then every change, and ends after the terminal event, or with the caller's token.
+        Errors: VIDEO_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,7 +180,7 @@ class VideoServiceServicer:
 
     def StreamVideo(self, request, context):
         """The same stream as server-sent events (events progress, phase_change, completed, error; `id:` on each; a comment every 15 s).
-        Metadata `last-event-id` resumes after that event.
+        Metadata `last-event-id` resumes after that event. Errors: VIDEO_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,7 +44,7 @@ class VideoServiceStub:
     """
     CreateVideoFromJson: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.CreateVideoFromJsonRequest, _video_service_pb2.CreateVideoResponse]
     """The REST form of CreateVideo. The JSON arrives unparsed, because the transcoder would drop unknown fields in silence; it is read
-    strictly as a CreateVideoRequest. Answers HTTP 202.
+    strictly as a CreateVideoRequest. Answers HTTP 202. Errors: as CreateVideo, and MALFORMED_JSON, UNKNOWN_FIELD, PAYLOAD_TOO_LARGE.
     """
     QuoteVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.QuoteVideoRequest, _video_service_pb2.QuoteVideoResponse]
     """Prices a video and foresees how long it would take, without making it. The prompt may be empty: neither depends on it.
@@ -67,10 +67,12 @@ class VideoServiceStub:
     Errors: VIDEO_NOT_FOUND, also when it is deleted already.
     """
     WatchVideo: _grpc.UnaryStreamMultiCallable[_video_service_pb2.WatchVideoRequest, _video_service_pb2.WatchVideoResponse]
-    """Streams a video's life: a snapshot first, then every change, and ends after the terminal event."""
+    """Streams a video's life: a snapshot first, then every change, and ends after the terminal event, or with the caller's token.
+    Errors: VIDEO_NOT_FOUND.
+    """
     StreamVideo: _grpc.UnaryStreamMultiCallable[_video_service_pb2.StreamVideoRequest, _httpbody_pb2.HttpBody]
     """The same stream as server-sent events (events progress, phase_change, completed, error; `id:` on each; a comment every 15 s).
-    Metadata `last-event-id` resumes after that event.
+    Metadata `last-event-id` resumes after that event. Errors: VIDEO_NOT_FOUND.
     """
 
 @_typing.type_check_only
@@ -88,7 +90,7 @@ class VideoServiceAsyncStub(VideoServiceStub):
     """
     CreateVideoFromJson: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CreateVideoFromJsonRequest, _video_service_pb2.CreateVideoResponse]  # type: ignore[assignment]
     """The REST form of CreateVideo. The JSON arrives unparsed, because the transcoder would drop unknown fields in silence; it is read
-    strictly as a CreateVideoRequest. Answers HTTP 202.
+    strictly as a CreateVideoRequest. Answers HTTP 202. Errors: as CreateVideo, and MALFORMED_JSON, UNKNOWN_FIELD, PAYLOAD_TOO_LARGE.
     """
     QuoteVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.QuoteVideoRequest, _video_service_pb2.QuoteVideoResponse]  # type: ignore[assignment]
     """Prices a video and foresees how long it would take, without making it. The prompt may be empty: neither depends on it.
@@ -111,10 +113,12 @@ class VideoServiceAsyncStub(VideoServiceStub):
     Errors: VIDEO_NOT_FOUND, also when it is deleted already.
     """
     WatchVideo: _aio.UnaryStreamMultiCallable[_video_service_pb2.WatchVideoRequest, _video_service_pb2.WatchVideoResponse]  # type: ignore[assignment]
-    """Streams a video's life: a snapshot first, then every change, and ends after the terminal event."""
+    """Streams a video's life: a snapshot first, then every change, and ends after the terminal event, or with the caller's token.
+    Errors: VIDEO_NOT_FOUND.
+    """
     StreamVideo: _aio.UnaryStreamMultiCallable[_video_service_pb2.StreamVideoRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """The same stream as server-sent events (events progress, phase_change, completed, error; `id:` on each; a comment every 15 s).
-    Metadata `last-event-id` resumes after that event.
+    Metadata `last-event-id` resumes after that event. Errors: VIDEO_NOT_FOUND.
     """
 
 class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -141,7 +145,7 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_video_service_pb2.CreateVideoResponse, _abc.Awaitable[_video_service_pb2.CreateVideoResponse]]:
         """The REST form of CreateVideo. The JSON arrives unparsed, because the transcoder would drop unknown fields in silence; it is read
-        strictly as a CreateVideoRequest. Answers HTTP 202.
+        strictly as a CreateVideoRequest. Answers HTTP 202. Errors: as CreateVideo, and MALFORMED_JSON, UNKNOWN_FIELD, PAYLOAD_TOO_LARGE.
         """
 
     @_abc_1.abstractmethod
@@ -212,7 +216,9 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.WatchVideoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_video_service_pb2.WatchVideoResponse], _abc.AsyncIterator[_video_service_pb2.WatchVideoResponse]]:
-        """Streams a video's life: a snapshot first, then every change, and ends after the terminal event."""
+        """Streams a video's life: a snapshot first, then every change, and ends after the terminal event, or with the caller's token.
+        Errors: VIDEO_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def StreamVideo(
@@ -221,7 +227,7 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
         """The same stream as server-sent events (events progress, phase_change, completed, error; `id:` on each; a comment every 15 s).
-        Metadata `last-event-id` resumes after that event.
+        Metadata `last-event-id` resumes after that event. Errors: VIDEO_NOT_FOUND.
         """
 
 def add_VideoServiceServicer_to_server(servicer: VideoServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,1 @@
+"""`kinemesh doctor`: names what is wrong with an installation."""
