@@ -78,11 +78,6 @@ async def transact(
         attempt += 1
 
 
-async def ping(pool: Pool) -> None:
-    """Raises unless the database answers."""
-    await pool.fetchval("SELECT 1")
-
-
 @asynccontextmanager
 async def alone(pool: Pool, name: str) -> AsyncIterator[bool]:
     """Yields whether no other process does the thing of that name now; none begins it before the block's end."""

@@ -16,7 +16,8 @@ from services.common.jetstream import open_jetstream
 from services.common.lifecycle import Runtime, every
 from services.common.migrations import migrate
 from services.common.orphans import OrphanCollector
-from services.common.postgres import open_pool, ping
+from services.common.postgres import open_pool
+from services.common.postgres_probe import open_probe
 from services.common.rpc.client import open_channel
 from services.common.rpc.server import RpcService
 from services.common.stage import StageLoop, StageOptions
@@ -38,7 +39,7 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     catalogue = load_catalogue(settings.catalogue_path)
     loading = asyncio.create_task(asyncio.to_thread(_load, catalogue, settings.encoder_threads))
     pool = await runtime.enter(open_pool(settings, SERVICE))
-    runtime.depends("postgres", partial(ping, pool))
+    runtime.depends("postgres", (await runtime.enter(open_probe(settings))).ask)
     await migrate(settings, SERVICE, _VERSIONS)
     store = await runtime.enter(open_object_store(settings))
     await store.ensure_buckets(settings.s3_bucket_embeddings)

@@ -21,7 +21,8 @@ from services.common.lifecycle import Runtime, every
 from services.common.migrations import migrate
 from services.common.orphans import OrphanCollector
 from services.common.outbox import OutboxRelay
-from services.common.postgres import Pool, open_pool, ping
+from services.common.postgres import Pool, open_pool
+from services.common.postgres_probe import open_probe
 from services.common.retention import Pruner
 from services.common.rpc.client import open_channel
 from services.common.rpc.server import RpcService
@@ -70,7 +71,7 @@ VERSIONS = Path(__file__).parent / "migrations" / "versions"
 async def build(settings: Settings, runtime: Runtime) -> None:
     """Connects, migrates, and serves."""
     pool = await runtime.enter(open_pool(settings, SERVICE))
-    runtime.depends("postgres", partial(ping, pool))
+    runtime.depends("postgres", (await runtime.enter(open_probe(settings))).ask)
     await migrate(settings, SERVICE, VERSIONS)
     jetstream = await runtime.enter(open_jetstream(settings, SERVICE))
     runtime.depends("nats", jetstream.ping, required=False)

@@ -12,7 +12,8 @@ from kinemesh.safety.v1 import safety_service_pb2, safety_service_pb2_grpc
 from services.common.jetstream import open_jetstream
 from services.common.lifecycle import Runtime
 from services.common.migrations import migrate
-from services.common.postgres import open_pool, ping
+from services.common.postgres import open_pool
+from services.common.postgres_probe import open_probe
 from services.common.rpc.client import open_channel
 from services.common.rpc.server import RpcService
 from services.common.scratch import own_scratch
@@ -41,7 +42,7 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     )
     chain = frame_chain(settings)
     pool = await runtime.enter(open_pool(settings, SERVICE))
-    runtime.depends("postgres", partial(ping, pool))
+    runtime.depends("postgres", (await runtime.enter(open_probe(settings))).ask)
     await migrate(settings, SERVICE, _VERSIONS)
     store = await runtime.enter(open_object_store(settings))
     jetstream = await runtime.enter(open_jetstream(settings, SERVICE))

@@ -11,7 +11,8 @@ from services.common.catalogue import load_catalogue
 from services.common.jetstream import open_jetstream
 from services.common.lifecycle import Runtime, every
 from services.common.migrations import migrate
-from services.common.postgres import open_pool, ping
+from services.common.postgres import open_pool
+from services.common.postgres_probe import open_probe
 from services.common.retention import Pruner
 from services.common.rpc.client import open_channel
 from services.common.rpc.server import RpcService
@@ -38,7 +39,7 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     """Connects, migrates, and serves."""
     catalogue = load_catalogue(settings.catalogue_path)
     pool = await runtime.enter(open_pool(settings, SERVICE))
-    runtime.depends("postgres", partial(ping, pool))
+    runtime.depends("postgres", (await runtime.enter(open_probe(settings))).ask)
     await migrate(settings, SERVICE, _VERSIONS)
     jetstream = await runtime.enter(open_jetstream(settings, SERVICE))
     runtime.depends("nats", jetstream.ping, required=False)

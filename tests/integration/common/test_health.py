@@ -14,7 +14,7 @@ from deploy.local.ports import free_port
 from deploy.local.process import running
 from deploy.local.servers.postgres import Postgres
 from services.common.lifecycle import Runtime
-from services.common.postgres import open_pool, ping
+from services.common.postgres_probe import open_probe
 from services.common.rpc.client import open_channel
 from services.common.settings import PostgresSettings, ServiceSettings
 from tests.integration.common.conftest import until
@@ -29,8 +29,7 @@ class Settings(PostgresSettings, ServiceSettings):
 
 
 async def build(settings: Settings, runtime: Runtime) -> None:
-    pool = await runtime.enter(open_pool(settings, "public"))
-    runtime.depends("postgres", partial(ping, pool))
+    runtime.depends("postgres", (await runtime.enter(open_probe(settings))).ask)
 
 
 async def test_health_follows_the_database(tmp_path: Path) -> None:
