@@ -19,7 +19,11 @@ async function filesOf(path) {
 async function digestOfSources() {
   const files = (await Promise.all(SOURCES.map(filesOf))).flat().sort();
   const digest = createHash("sha256");
-  for (const file of files) digest.update(`${file}\0`).update(await readFile(file)).update("\0");
+  for (const file of files)
+    digest
+      .update(`${file}\0`)
+      .update(await readFile(file))
+      .update("\0");
   return digest.digest("hex");
 }
 
@@ -57,12 +61,12 @@ async function bundle(directory) {
 }
 
 async function driftedFrom(directory) {
-  const names = await readdir(directory);
-  const same = async (name) => {
-    const [fresh, committed] = await Promise.all(["", "x"].map((_, i) => readFile(join(i ? "dist" : directory, name)).catch(() => null)));
-    return committed !== null && fresh.equals(committed);
-  };
-  return (await Promise.all(names.map(async (name) => ((await same(name)) ? null : name)))).filter((name) => name !== null);
+  const drifted = [];
+  for (const name of await readdir(directory)) {
+    const committed = await readFile(join("dist", name)).catch(() => Buffer.of());
+    if (!committed.equals(await readFile(join(directory, name)))) drifted.push(name);
+  }
+  return drifted;
 }
 
 process.chdir(import.meta.dirname);

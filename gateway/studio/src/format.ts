@@ -30,7 +30,12 @@ export function size(dimensions: string): string {
 }
 
 const TODAY = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const OTHER_DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const OTHER_DAY = new Intl.DateTimeFormat(undefined, {
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+});
 
 export function moment(time: Timestamp | Date): string {
   const date = time instanceof Date ? time : timestampDate(time);

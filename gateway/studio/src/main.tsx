@@ -15,10 +15,17 @@ import { Workers } from "./views/workers.tsx";
 const RECONNECT_MS = 2000;
 
 function Studio() {
-  if (token.value === null) return <main class="alone"><SignIn /></main>;
+  if (token.value === null)
+    return (
+      <main class="alone">
+        <SignIn />
+      </main>
+    );
   return (
     <>
-      <a class="skip" href="#main" onClick={skip}>Skip to the content</a>
+      <a class="skip" href="#main" onClick={skip}>
+        Skip to the content
+      </a>
       <Header />
       <Connection />
       <main id="main" tabIndex={-1} data-view={route.value.view}>
@@ -47,7 +54,11 @@ function Connection() {
     const timer = setInterval(() => void account.refresh(), RECONNECT_MS);
     return () => clearInterval(timer);
   }, [away]);
-  return away ? <p class="away" role="alert">The mesh cannot be reached. Trying again…</p> : null;
+  return away ? (
+    <p class="away" role="alert">
+      The mesh cannot be reached. Trying again…
+    </p>
+  ) : null;
 }
 
 function skip(event: Event): void {

@@ -78,7 +78,8 @@ function detailOf(code: string, error: ConnectError): string {
 }
 
 function waitOf(error: ConnectError): string {
-  const told = error.findDetails(RetryInfoSchema)[0]?.retryDelay?.seconds ?? error.metadata.get("retry-after");
+  // A service says it in its details, the gateway in a header.
+  const told = error.findDetails(RetryInfoSchema)[0]?.retryDelay?.seconds ?? error.metadata.get("x-ratelimit-reset");
   return told ? `Try again in ${told} s.` : "";
 }
 

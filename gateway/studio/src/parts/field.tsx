@@ -17,8 +17,16 @@ function described(id: string, { hint, error }: Common): { "aria-describedby"?: 
 function Notes({ id, hint, error }: Common & { readonly id: string }) {
   return (
     <>
-      {hint && <p class="hint" id={`${id}-hint`}>{hint}</p>}
-      {error && <p class="error" id={`${id}-error`}>{sentence(error)}</p>}
+      {hint && (
+        <p class="hint" id={`${id}-hint`}>
+          {hint}
+        </p>
+      )}
+      {error && (
+        <p class="error" id={`${id}-error`}>
+          {sentence(error)}
+        </p>
+      )}
     </>
   );
 }
@@ -37,15 +45,27 @@ export function TextField(props: TextProps) {
   const { label, value, onText, rows, placeholder, numeric, secret, required } = props;
   const id = useId();
   const shared = {
-    id, value, placeholder, required, ...described(id, props), autocomplete: "off" as const,
+    id,
+    value,
+    placeholder,
+    required,
+    ...described(id, props),
+    autocomplete: "off" as const,
     onInput: (event: Event) => onText((event.target as HTMLInputElement | HTMLTextAreaElement).value),
   };
   return (
     <div class="field">
       <label for={id}>{label}</label>
-      {rows === undefined
-        ? <input {...shared} type={secret ? "password" : "text"} inputMode={numeric ? "decimal" : "text"} spellcheck={false} />
-        : <textarea {...shared} rows={rows} />}
+      {rows === undefined ? (
+        <input
+          {...shared}
+          type={secret ? "password" : "text"}
+          inputMode={numeric ? "decimal" : "text"}
+          spellcheck={false}
+        />
+      ) : (
+        <textarea {...shared} rows={rows} />
+      )}
       <Notes id={id} {...props} />
     </div>
   );
@@ -67,7 +87,13 @@ export function Choice(props: ChoiceProps) {
       <div class="choices">
         {options.map((option) => (
           <label key={option.value}>
-            <input type="radio" name={id} value={option.value} checked={option.value === value} onChange={() => onChoose(option.value)} />
+            <input
+              type="radio"
+              name={id}
+              value={option.value}
+              checked={option.value === value}
+              onChange={() => onChoose(option.value)}
+            />
             <span>{option.text}</span>
           </label>
         ))}
@@ -88,7 +114,11 @@ export function Select(props: SelectProps) {
     <div class={`field ${props.class ?? ""}`}>
       <label for={id}>{label}</label>
       <select id={id} value={value} onChange={(event) => onChoose(event.currentTarget.value)} {...described(id, props)}>
-        {options.map((option) => <option key={option.value} value={option.value}>{option.text}</option>)}
+        {options.map((option) => (
+          <option key={option.value} value={option.value}>
+            {option.text}
+          </option>
+        ))}
       </select>
       <Notes id={id} {...props} />
     </div>
@@ -110,11 +140,20 @@ export function Slider(props: SliderProps) {
     <div class="field">
       <div class="spread">
         <label for={id}>{label}</label>
-        <output for={id}>{value} {unit}</output>
+        <output for={id}>
+          {value} {unit}
+        </output>
       </div>
       <input
-        id={id} type="range" min={least} max={most} step={1} value={value} aria-valuetext={`${value} ${unit}`}
-        onInput={(event) => onSlide(event.currentTarget.valueAsNumber)} {...described(id, props)}
+        id={id}
+        type="range"
+        min={least}
+        max={most}
+        step={1}
+        value={value}
+        aria-valuetext={`${value} ${unit}`}
+        onInput={(event) => onSlide(event.currentTarget.valueAsNumber)}
+        {...described(id, props)}
       />
       <Notes id={id} {...props} />
     </div>
@@ -135,8 +174,13 @@ export function Check(props: CheckProps) {
     <div class={props.switch ? "check switch" : "check"}>
       <label for={id}>
         <input
-          id={id} type="checkbox" role={props.switch ? "switch" : undefined} checked={checked} disabled={disabled}
-          onChange={(event) => onCheck(event.currentTarget.checked)} {...described(id, props)}
+          id={id}
+          type="checkbox"
+          role={props.switch ? "switch" : undefined}
+          checked={checked}
+          disabled={disabled}
+          onChange={(event) => onCheck(event.currentTarget.checked)}
+          {...described(id, props)}
         />
         <span>{label}</span>
       </label>

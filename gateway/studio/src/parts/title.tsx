@@ -13,5 +13,9 @@ export function Title({ id, children }: { readonly id?: string; readonly childre
     }
     arrived = true;
   }, []);
-  return <h1 id={id} ref={self} tabIndex={-1}>{children}</h1>;
+  return (
+    <h1 id={id} ref={self} tabIndex={-1}>
+      {children}
+    </h1>
+  );
 }

@@ -30,8 +30,21 @@ export interface Order {
 }
 
 const DEFAULTS: Order = {
-  prompt: "", negativePrompt: "", model: "", tier: "REALTIME", seconds: 5, resolution: "480p", aspect: "16:9", fps: "24",
-  seed: "", steps: "", guidance: "", sound: true, ambience: true, music: false, speech: false,
+  prompt: "",
+  negativePrompt: "",
+  model: "",
+  tier: "REALTIME",
+  seconds: 5,
+  resolution: "480p",
+  aspect: "16:9",
+  fps: "24",
+  seed: "",
+  steps: "",
+  guidance: "",
+  sound: true,
+  ambience: true,
+  music: false,
+  speech: false,
 };
 const KEY = "kinemesh.order";
 
@@ -73,7 +86,10 @@ export function requestOf(asked: Order): VideoRequest {
 
 /** What a field holds is not what the contract can carry. */
 export class Malformed extends Error {
-  constructor(readonly field: string, message: string) {
+  constructor(
+    readonly field: string,
+    message: string,
+  ) {
     super(message);
   }
 }

@@ -1,6 +1,7 @@
 // Answers of the mesh that several parts of the page show.
 import { type Signal, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { reachable } from "../api/client.ts";
 import { type Problem, problemOf } from "../api/problem.ts";
 import { refused } from "../api/session.ts";
 import { visible } from "./visible.ts";
@@ -36,7 +37,10 @@ export class Remote<T> {
   }
 }
 
-/** Refreshes when shown, when a dependency changes and then regularly, while the page is visible and the token good. */
+/**
+ * Refreshes when shown, when a dependency changes, when the mesh is back and then regularly, while the page is visible
+ * and the token good.
+ */
 export function useRefreshed(remote: Remote<unknown>, everyMs: number, dependencies: readonly unknown[] = []): void {
   const active = visible.value && !refused.value;
   useEffect(() => {
@@ -44,5 +48,5 @@ export function useRefreshed(remote: Remote<unknown>, everyMs: number, dependenc
     void remote.refresh();
     const timer = setInterval(() => void remote.refresh(), everyMs);
     return () => clearInterval(timer);
-  }, [remote, everyMs, active, ...dependencies]);
+  }, [remote, everyMs, active, reachable.value, ...dependencies]);
 }

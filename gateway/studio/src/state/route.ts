@@ -1,7 +1,10 @@
 // Which view the address names: #/ the gallery, #/videos/<id>, #/workers.
 import { signal } from "@preact/signals";
 
-export type Route = { readonly view: "gallery" } | { readonly view: "video"; readonly id: string } | { readonly view: "workers" };
+export type Route =
+  | { readonly view: "gallery" }
+  | { readonly view: "video"; readonly id: string }
+  | { readonly view: "workers" };
 
 export const HOME = "#/";
 export const WORKERS = "#/workers";

@@ -29,8 +29,16 @@ export interface Live {
 }
 
 const UNKNOWN: Live = {
-  status: "PENDING", percent: 0, step: 0, totalSteps: 0, etaSeconds: null, worker: "", checkpointStep: 0,
-  ended: false, connected: false, since: {},
+  status: "PENDING",
+  percent: 0,
+  step: 0,
+  totalSteps: 0,
+  etaSeconds: null,
+  worker: "",
+  checkpointStep: 0,
+  ended: false,
+  connected: false,
+  since: {},
 };
 
 /** Adds an event to what is known. */
@@ -100,7 +108,10 @@ async function follow(id: string, live: Signal<Live>, stop: AbortSignal): Promis
   let lastEventId = "";
   while (!stop.aborted && !live.value.ended) {
     try {
-      for await (const event of videos.watchVideo({ requestId: id, lastEventId }, { signal: stop, timeoutMs: UNLIMITED })) {
+      for await (const event of videos.watchVideo(
+        { requestId: id, lastEventId },
+        { signal: stop, timeoutMs: UNLIMITED },
+      )) {
         failures = 0;
         lastEventId = event.eventId;
         live.value = advanced(live.value, event);
@@ -116,6 +127,13 @@ async function follow(id: string, live: Signal<Live>, stop: AbortSignal): Promis
 function pause(milliseconds: number, stop: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, milliseconds);
-    stop.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+    stop.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
   });
 }

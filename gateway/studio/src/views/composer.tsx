@@ -26,9 +26,19 @@ export function Composer() {
     if (!(await submit(asked))) requestAnimationFrame(() => focusError(form.current));
   };
   return (
-    <form ref={form} class="composer panel" noValidate aria-label="New video"
-      onSubmit={(event) => { event.preventDefault(); void send(); }}
-      onKeyDown={(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) void send(); }}>
+    <form
+      ref={form}
+      class="composer panel"
+      noValidate
+      aria-label="New video"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void send();
+      }}
+      onKeyDown={(event) => {
+        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) void send();
+      }}
+    >
       <h2>New video</h2>
       <Prompt asked={asked} error={errors.prompt} />
       <Speed asked={asked} model={model} errors={errors} />
@@ -38,7 +48,9 @@ export function Composer() {
       <div class="submit">
         {problem && <ProblemNotice problem={problem} />}
         <PriceTag quote={quote} />
-        <button class="primary" type="submit" disabled={busy}>{busy ? "Sending…" : "Create video"}</button>
+        <button class="primary" type="submit" disabled={busy}>
+          {busy ? "Sending…" : "Create video"}
+        </button>
       </div>
     </form>
   );
@@ -53,8 +65,16 @@ function Prompt({ asked, error }: { readonly asked: Order; readonly error: strin
   const length = Array.from(asked.prompt).length;
   const hint = length > MAX_PROMPT * 0.9 ? `${length} of ${MAX_PROMPT} characters` : "Ctrl + Enter creates the video";
   return (
-    <TextField label="Prompt" rows={3} value={asked.prompt} error={error} hint={hint} required
-      placeholder="A red ball bouncing on green grass" onText={(prompt) => amend({ prompt })} />
+    <TextField
+      label="Prompt"
+      rows={3}
+      value={asked.prompt}
+      error={error}
+      hint={hint}
+      required
+      placeholder="A red ball bouncing on green grass"
+      onText={(prompt) => amend({ prompt })}
+    />
   );
 }
 
@@ -65,28 +85,69 @@ function Speed({ asked, model, errors }: PartProps & { readonly model: DeployedM
   return (
     <>
       {deployed.length > 1 && (
-        <Select label="Model" value={asked.model || deployed[0]!.name} error={errors.model}
-          options={deployed.map(({ name }) => ({ value: name, text: name }))} onChoose={(name) => amend({ model: name })} />
+        <Select
+          label="Model"
+          value={asked.model || deployed[0]!.name}
+          error={errors.model}
+          options={deployed.map(({ name }) => ({ value: name, text: name }))}
+          onChoose={(name) => amend({ model: name })}
+        />
       )}
-      <Choice label="Quality" value={asked.tier} options={options} error={errors.tier} onChoose={(tier) => amend({ tier })} />
+      <Choice
+        label="Quality"
+        value={asked.tier}
+        options={options}
+        error={errors.tier}
+        onChoose={(tier) => amend({ tier })}
+      />
     </>
   );
 }
 
 function Picture({ asked, errors }: PartProps) {
   const plain = (values: readonly string[]) => values.map((value) => ({ value, text: value }));
-  const framed = ASPECTS.map((value) => ({ value, text: <><Frame aspect={value} />{value}</> }));
+  const framed = ASPECTS.map((value) => ({
+    value,
+    text: (
+      <>
+        <Frame aspect={value} />
+        {value}
+      </>
+    ),
+  }));
   return (
     <>
-      <Slider label="Length" least={5} most={60} unit="s" value={asked.seconds} error={errors.duration_seconds}
-        onSlide={(seconds) => amend({ seconds })} />
-      <Choice label="Shape" value={asked.aspect} options={framed} error={errors.aspect_ratio}
-        onChoose={(aspect) => amend({ aspect })} />
+      <Slider
+        label="Length"
+        least={5}
+        most={60}
+        unit="s"
+        value={asked.seconds}
+        error={errors.duration_seconds}
+        onSlide={(seconds) => amend({ seconds })}
+      />
+      <Choice
+        label="Shape"
+        value={asked.aspect}
+        options={framed}
+        error={errors.aspect_ratio}
+        onChoose={(aspect) => amend({ aspect })}
+      />
       <div class="pair">
-        <Choice label="Resolution" value={asked.resolution} options={plain(RESOLUTIONS)} error={errors.resolution}
-          onChoose={(resolution) => amend({ resolution })} />
-        <Choice label="Frames a second" value={asked.fps} options={plain(FRAME_RATES)} error={errors.fps}
-          onChoose={(fps) => amend({ fps })} />
+        <Choice
+          label="Resolution"
+          value={asked.resolution}
+          options={plain(RESOLUTIONS)}
+          error={errors.resolution}
+          onChoose={(resolution) => amend({ resolution })}
+        />
+        <Choice
+          label="Frames a second"
+          value={asked.fps}
+          options={plain(FRAME_RATES)}
+          error={errors.fps}
+          onChoose={(fps) => amend({ fps })}
+        />
       </div>
     </>
   );
@@ -96,7 +157,13 @@ function Sound({ asked, canSpeak, errors }: PartProps & { readonly canSpeak: boo
   const speechError = errors["audio_config.include_speech"];
   return (
     <div class="sound">
-      <Check label="Sound" switch checked={asked.sound} error={errors.audio_config} onCheck={(sound) => amend({ sound })} />
+      <Check
+        label="Sound"
+        switch
+        checked={asked.sound}
+        error={errors.audio_config}
+        onCheck={(sound) => amend({ sound })}
+      />
       {asked.sound && (
         <div class="kinds" role="group" aria-label="Kinds of sound">
           <Check label="Ambience" checked={asked.ambience} onCheck={(ambience) => amend({ ambience })} />
@@ -118,15 +185,39 @@ function Advanced({ asked, model, errors }: PartProps & { readonly model: Deploy
   return (
     <details class="advanced" {...(wrong ? { open: true } : {})}>
       <summary>More options</summary>
-      <TextField label="Negative prompt" rows={2} value={asked.negativePrompt} error={errors.negative_prompt}
-        placeholder="What to steer away from" onText={(negativePrompt) => amend({ negativePrompt })} />
+      <TextField
+        label="Negative prompt"
+        rows={2}
+        value={asked.negativePrompt}
+        error={errors.negative_prompt}
+        placeholder="What to steer away from"
+        onText={(negativePrompt) => amend({ negativePrompt })}
+      />
       <div class="trio">
-        <TextField label="Seed" numeric value={asked.seed} error={errors.seed} placeholder="Random"
-          onText={(seed) => amend({ seed })} />
-        <TextField label="Steps" numeric value={asked.steps} error={errors.num_inference_steps}
-          placeholder={String(own?.numInferenceSteps ?? "")} onText={(steps) => amend({ steps })} />
-        <TextField label="Guidance" numeric value={asked.guidance} error={errors.guidance_scale}
-          placeholder={own ? own.guidanceScale.toFixed(1) : ""} onText={(guidance) => amend({ guidance })} />
+        <TextField
+          label="Seed"
+          numeric
+          value={asked.seed}
+          error={errors.seed}
+          placeholder="Random"
+          onText={(seed) => amend({ seed })}
+        />
+        <TextField
+          label="Steps"
+          numeric
+          value={asked.steps}
+          error={errors.num_inference_steps}
+          placeholder={String(own?.numInferenceSteps ?? "")}
+          onText={(steps) => amend({ steps })}
+        />
+        <TextField
+          label="Guidance"
+          numeric
+          value={asked.guidance}
+          error={errors.guidance_scale}
+          placeholder={own ? own.guidanceScale.toFixed(1) : ""}
+          onText={(guidance) => amend({ guidance })}
+        />
       </div>
     </details>
   );

@@ -10,7 +10,12 @@ export function Facts({ video }: { readonly video: GetVideoResponse }) {
   return (
     <section class="facts" aria-label="Details">
       <dl>
-        {facts.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}
+        {facts.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
       </dl>
     </section>
   );
@@ -27,7 +32,10 @@ function orderOf(video: GetVideoResponse): Fact[] {
 function resultOf({ output, generationTimeMs, gpuTimeMs }: GetVideoResponse): Fact[] {
   if (!output) return [];
   return [
-    ["Delivered", `${size(output.resolution)}, ${output.durationSeconds} s at ${output.fps} fps, ${bytes(output.fileSizeBytes)}`],
+    [
+      "Delivered",
+      `${size(output.resolution)}, ${output.durationSeconds} s at ${output.fps} fps, ${bytes(output.fileSizeBytes)}`,
+    ],
     ["Drawn at", `${size(output.nativeResolution)}, ${Number(output.nativeFps.toFixed(2))} fps`],
     ["Sound", output.audioUrl ? <a href={output.audioUrl}>The sound alone (WAV)</a> : "None"],
     ["Made in", `${measured(generationTimeMs ?? 0)}, ${measured(gpuTimeMs ?? 0)} of it on the accelerator`],

@@ -46,15 +46,24 @@ export function Gallery() {
 function Filter() {
   const options = [{ value: "", text: "All" }, ...FILTERS.map((value) => ({ value, text: labelOf(value) }))];
   return (
-    <Select class="inline" label="Show" value={shelf.value.status} options={options}
-      onChoose={(status) => (shelf.value = { offset: 0, status })} />
+    <Select
+      class="inline"
+      label="Show"
+      value={shelf.value.status}
+      options={options}
+      onChoose={(status) => (shelf.value = { offset: 0, status })}
+    />
   );
 }
 
 function Empty() {
   return (
     <div class="empty">
-      <p>{shelf.value.status ? "No videos in this state." : "Nothing here yet. Describe a video, and it will appear here."}</p>
+      <p>
+        {shelf.value.status
+          ? "No videos in this state."
+          : "Nothing here yet. Describe a video, and it will appear here."}
+      </p>
     </div>
   );
 }
@@ -62,29 +71,39 @@ function Empty() {
 function Card({ video, streamed }: { readonly video: VideoSummary; readonly streamed: boolean }) {
   const ended = hasEnded(video.status);
   const live = useLive(video.requestId, !ended && streamed);
-  useEffect(() => { if (!ended && live.ended) refreshAll(); }, [live.ended]);
+  useEffect(() => {
+    if (!ended && live.ended) refreshAll();
+  }, [live.ended]);
   const status = ended ? video.status : live.connected || live.ended ? live.status : video.status;
   return (
     <li class="card">
-      {ended
-        ? <Still video={video} />
-        : (
-          <div class="still busy">
-            <span class="percent">{live.percent}%</span>
-            {live.etaSeconds ? <span>about {duration(live.etaSeconds)} left</span> : null}
-            <Bar percent={live.percent} label={`Progress of ${video.prompt}`} />
-          </div>
-        )}
+      {ended ? (
+        <Still video={video} />
+      ) : (
+        <div class="still busy">
+          <span class="percent">{live.percent}%</span>
+          {live.etaSeconds ? <span>about {duration(live.etaSeconds)} left</span> : null}
+          <Bar percent={live.percent} label={`Progress of ${video.prompt}`} />
+        </div>
+      )}
       <div class="about">
         <a href={addressOf(video.requestId)}>{video.prompt}</a>
-        <p class="spread"><StatusChip status={status} />{video.createdAt && <time>{moment(video.createdAt)}</time>}</p>
+        <p class="spread">
+          <StatusChip status={status} />
+          {video.createdAt && <time>{moment(video.createdAt)}</time>}
+        </p>
       </div>
     </li>
   );
 }
 
 function Still({ video }: { readonly video: VideoSummary }) {
-  if (video.status !== "COMPLETED") return <div class="still none" aria-hidden="true">No picture</div>;
+  if (video.status !== "COMPLETED")
+    return (
+      <div class="still none" aria-hidden="true">
+        No picture
+      </div>
+    );
   return (
     <InlinePlayer id={video.requestId} poster={video.thumbnailUrl ?? ""} title={video.prompt}>
       <Play />
@@ -98,9 +117,17 @@ function Pager({ total }: { readonly total: number }) {
   const last = Math.min(offset + PAGE_SIZE, total);
   return (
     <nav class="pager" aria-label="Pages">
-      <button type="button" disabled={offset === 0} onClick={() => turn(-PAGE_SIZE)}><Back />Newer</button>
-      <span aria-live="polite">{offset + 1} to {last} of {total}</span>
-      <button type="button" disabled={last >= total} onClick={() => turn(PAGE_SIZE)}>Older<Forward /></button>
+      <button type="button" disabled={offset === 0} onClick={() => turn(-PAGE_SIZE)}>
+        <Back />
+        Newer
+      </button>
+      <span aria-live="polite">
+        {offset + 1} to {last} of {total}
+      </span>
+      <button type="button" disabled={last >= total} onClick={() => turn(PAGE_SIZE)}>
+        Older
+        <Forward />
+      </button>
     </nav>
   );
 }

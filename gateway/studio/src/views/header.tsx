@@ -13,10 +13,19 @@ export function Header() {
   const { view } = route.value;
   return (
     <header class="top">
-      <a class="brand" href={HOME}><Mark /><span>Kinemesh <span class="thin">Studio</span></span></a>
+      <a class="brand" href={HOME}>
+        <Mark />
+        <span>
+          Kinemesh <span class="thin">Studio</span>
+        </span>
+      </a>
       <nav aria-label="Views">
-        <a href={HOME} aria-current={view === "gallery" ? "page" : view === "video" ? "true" : undefined}>Videos</a>
-        <a href={WORKERS} aria-current={view === "workers" ? "page" : undefined}>Workers</a>
+        <a href={HOME} aria-current={view === "gallery" ? "page" : view === "video" ? "true" : undefined}>
+          Videos
+        </a>
+        <a href={WORKERS} aria-current={view === "workers" ? "page" : undefined}>
+          Workers
+        </a>
       </nav>
       <Credits />
       <User />
@@ -46,7 +55,9 @@ function User() {
   return (
     <p class="user">
       {who && <span title={who.expires ? `The token is good until ${moment(who.expires)}` : ""}>{who.user}</span>}
-      <button type="button" class="plain" onClick={leave}>Sign out</button>
+      <button type="button" class="plain" onClick={leave}>
+        Sign out
+      </button>
     </p>
   );
 }

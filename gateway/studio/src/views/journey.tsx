@@ -11,18 +11,29 @@ export function Journey({ live }: { readonly live: Live }) {
   return (
     <section class="journey" aria-label="Progress">
       <div class="screen busy">
-        <p class="percent">{live.percent}<small>%</small></p>
-        <p>{stage}{live.status === "GENERATING" && live.totalSteps > 0 ? `, step ${live.step} of ${live.totalSteps}` : ""}</p>
+        <p class="percent">
+          {live.percent}
+          <small>%</small>
+        </p>
+        <p>
+          {stage}
+          {live.status === "GENERATING" && live.totalSteps > 0 ? `, step ${live.step} of ${live.totalSteps}` : ""}
+        </p>
         <p class="quiet">{remaining(live)}</p>
         <Bar percent={live.percent} label="Progress of the video" />
       </div>
-      <p class="unseen" role="status">{stage}</p>
+      <p class="unseen" role="status">
+        {stage}
+      </p>
       <ol class="stages">
-        {STAGES.map((each, index) => <Step key={each.label} stage={each} index={index} live={live} />)}
+        {STAGES.map((each, index) => (
+          <Step key={each.label} stage={each} index={index} live={live} />
+        ))}
       </ol>
       {live.worker && (
         <p class="quiet">
-          On {live.worker}{live.checkpointStep > 0 ? `; safe up to step ${live.checkpointStep}` : ""}
+          On {live.worker}
+          {live.checkpointStep > 0 ? `; safe up to step ${live.checkpointStep}` : ""}
         </p>
       )}
     </section>
@@ -35,11 +46,14 @@ function remaining(live: Live): string {
 }
 
 function Step({ stage, index, live }: { readonly stage: Stage; readonly index: number; readonly live: Live }) {
-  const current = stageOf(statusOf(live.status));
+  const current = live.status === "COMPLETED" ? STAGES.length : stageOf(statusOf(live.status));
   const place = index < current ? "past" : index === current ? "now" : "ahead";
   const now = useClock(place === "now");
   const began = beginOf(stage, live);
-  const end = STAGES.slice(index + 1).map((later) => beginOf(later, live)).find((time) => time !== null) ?? now;
+  const end =
+    STAGES.slice(index + 1)
+      .map((later) => beginOf(later, live))
+      .find((time) => time !== null) ?? now;
   return (
     <li class={place} {...(place === "now" ? { "aria-current": "step" as const } : {})}>
       <span class="dot">{place === "past" && <Tick />}</span>
@@ -50,7 +64,9 @@ function Step({ stage, index, live }: { readonly stage: Stage; readonly index: n
 }
 
 function beginOf(stage: Stage, live: Live): number | null {
-  const seen = stage.statuses.map((status) => live.since[nameOf(status)]?.getTime()).filter((time) => time !== undefined);
+  const seen = stage.statuses
+    .map((status) => live.since[nameOf(status)]?.getTime())
+    .filter((time) => time !== undefined);
   return seen.length > 0 ? Math.min(...seen) : null;
 }
 

@@ -21,12 +21,17 @@ export function InlinePlayer({ id, poster, title, children }: InlineProps) {
       setFailure(problemOf(reason).title);
     }
   };
-  if (source !== null) return <video class="still" src={source} poster={poster} title={title} controls autoPlay playsInline />;
+  if (source !== null)
+    return <video class="still" src={source} poster={poster} title={title} controls autoPlay playsInline />;
   return (
     <button class="still" type="button" aria-label={`Play ${title}`} onClick={() => void start()}>
       {poster && <img src={poster} alt="" loading="lazy" />}
       <span class="play">{children}</span>
-      {failure && <span class="failure" role="alert">{failure}</span>}
+      {failure && (
+        <span class="failure" role="alert">
+          {failure}
+        </span>
+      )}
     </button>
   );
 }

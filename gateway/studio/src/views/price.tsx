@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import type { QuoteVideoResponse } from "../../gen/kinemesh/video/v1/video_service_pb.ts";
-import { videos } from "../api/client.ts";
+import { reachable, videos } from "../api/client.ts";
 import type { Problem } from "../api/problem.ts";
 import { refused } from "../api/session.ts";
 import { credits, duration } from "../format.ts";
@@ -21,12 +21,18 @@ export function useQuote(order: Order): Quote {
   const options = { ...order, prompt: "", negativePrompt: "" };
   useEffect(() => {
     const stop = new AbortController();
-    const timer = setTimeout(() => void ask(options, stop.signal).then((told) => { if (!stop.signal.aborted) setQuote(told); }), SETTLE_MS);
+    const timer = setTimeout(
+      () =>
+        void ask(options, stop.signal).then((told) => {
+          if (!stop.signal.aborted) setQuote(told);
+        }),
+      SETTLE_MS,
+    );
     return () => {
       clearTimeout(timer);
       stop.abort();
     };
-  }, [JSON.stringify(options), refused.value]);
+  }, [JSON.stringify(options), refused.value, reachable.value]);
   return quote;
 }
 
@@ -40,13 +46,20 @@ async function ask(order: Order, signal: AbortSignal): Promise<Quote> {
 
 export function PriceTag({ quote }: { readonly quote: Quote }) {
   const { answer } = quote;
-  if (answer === null) return <p class="price" aria-live="polite">{quote.problem === null ? "Asking for the price…" : "No price for these options"}</p>;
+  if (answer === null)
+    return (
+      <p class="price" aria-live="polite">
+        {quote.problem === null ? "Asking for the price…" : "No price for these options"}
+      </p>
+    );
   const free = account.value.value?.availableCredits;
   const short = free !== undefined && Number(answer.costCredits) > free;
   return (
     <p class={short ? "price short" : "price"} aria-live="polite">
       <strong>{credits(answer.costCredits)} credits</strong>
-      <span>about {duration(answer.estimatedTimeSeconds)}, {answer.numInferenceSteps} steps</span>
+      <span>
+        about {duration(answer.estimatedTimeSeconds)}, {answer.numInferenceSteps} steps
+      </span>
       {short && <span>You have {credits(free)}</span>}
     </p>
   );

@@ -15,10 +15,16 @@ export function Provenance({ url }: { readonly url: string }) {
   }, []);
   return (
     <section class="provenance" aria-labelledby="provenance-title">
-      <h2 id="provenance-title"><Seal />Content credentials</h2>
+      <h2 id="provenance-title">
+        <Seal />
+        Content credentials
+      </h2>
       {manifest && <Statements manifest={manifest} />}
       {failed && <p class="quiet">The manifest could not be read here.</p>}
-      <p class="quiet">The C2PA manifest is embedded in the MP4 and signed; any C2PA reader can check it. <a href={url}>Open it as JSON</a></p>
+      <p class="quiet">
+        The C2PA manifest is embedded in the MP4 and signed; any C2PA reader can check it.{" "}
+        <a href={url}>Open it as JSON</a>
+      </p>
     </section>
   );
 }
@@ -31,7 +37,18 @@ function Statements({ manifest }: { readonly manifest: Manifest }) {
     ["Signed by", manifest.issuer],
     ["Signature", [manifest.algorithm, manifest.state].filter(Boolean).join(", ")],
   ];
-  return <dl>{rows.filter(([, value]) => value).map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>;
+  return (
+    <dl>
+      {rows
+        .filter(([, value]) => value)
+        .map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+    </dl>
+  );
 }
 
 async function fetchManifest(url: string, signal: AbortSignal): Promise<Manifest | null> {

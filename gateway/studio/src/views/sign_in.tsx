@@ -17,10 +17,22 @@ export function SignIn({ again }: { readonly again?: boolean }) {
           ? "It has expired or was replaced. Paste a fresh one to go on where you were; nothing is lost."
           : "The studio acts for you with an access token. It stays in this tab and is forgotten when you close it."}
       </p>
-      <TextField label="Access token" value={text} onText={setText} secret required
+      <TextField
+        label="Access token"
+        value={text}
+        onText={setText}
+        secret
+        required
         error={again && refused.value ? "the gateway refused the last token" : undefined}
-        hint={<>On the machine that runs the mesh, <code>kinemesh token</code> prints one.</>} />
-      <button class="primary" type="submit" disabled={text.trim() === ""}>Continue</button>
+        hint={
+          <>
+            On the machine that runs the mesh, <code>kinemesh token</code> prints one.
+          </>
+        }
+      />
+      <button class="primary" type="submit" disabled={text.trim() === ""}>
+        Continue
+      </button>
     </form>
   );
 }

@@ -26,11 +26,16 @@ export function Video({ id }: { readonly id: string }) {
   const underway = video !== null && !hasEnded(video.status);
   const live = useLive(id, underway);
   useRefreshed(remote, REFRESH_MS, [live.ended]);
-  useEffect(() => { if (underway && live.ended) refreshAll(); }, [live.ended]);
+  useEffect(() => {
+    if (underway && live.ended) refreshAll();
+  }, [live.ended]);
   const problem = remote.problem.value;
   return (
     <article class="video">
-      <a class="back" href={HOME}><Back />All videos</a>
+      <a class="back" href={HOME}>
+        <Back />
+        All videos
+      </a>
       {problem && problem.code !== "UNREACHABLE" && <ProblemNotice problem={problem} />}
       {video === null && problem === null && <p class="quiet">Loading…</p>}
       {video !== null && (
@@ -61,7 +66,18 @@ function Outcome({ video, onExpired }: { readonly video: GetVideoResponse; reado
   };
   if (video.output) {
     const { videoUrl, thumbnailUrl } = video.output;
-    return <video class="screen" src={videoUrl} poster={thumbnailUrl} title={video.prompt} controls loop playsInline onError={retry} />;
+    return (
+      <video
+        class="screen"
+        src={videoUrl}
+        poster={thumbnailUrl}
+        title={video.prompt}
+        controls
+        loop
+        playsInline
+        onError={retry}
+      />
+    );
   }
   return (
     <div class="screen none">
@@ -102,10 +118,21 @@ function Actions({ video, onChange }: { readonly video: GetVideoResponse; readon
     <>
       <p class="actions">
         {!hasEnded(video.status) && (
-          <button type="button" disabled={busy} onClick={() => void cancel()}><Cross />{busy ? "Cancelling…" : "Cancel"}</button>
+          <button type="button" disabled={busy} onClick={() => void cancel()}>
+            <Cross />
+            {busy ? "Cancelling…" : "Cancel"}
+          </button>
         )}
-        {video.output && <a class="button" href={video.output.videoUrl} download={`${video.requestId}.mp4`}><Download />Download</a>}
-        <button type="button" onClick={again}><Again />Use prompt and seed</button>
+        {video.output && (
+          <a class="button" href={video.output.videoUrl} download={`${video.requestId}.mp4`}>
+            <Download />
+            Download
+          </a>
+        )}
+        <button type="button" onClick={again}>
+          <Again />
+          Use prompt and seed
+        </button>
       </p>
       {problem && <ProblemNotice problem={problem} />}
     </>

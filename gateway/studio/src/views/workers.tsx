@@ -7,7 +7,12 @@ import { registry } from "../state/mesh.ts";
 import { useRefreshed } from "../state/remote.ts";
 
 const REFRESH_MS = 3000;
-const BUSY: readonly WorkerStatus[] = [WorkerStatus.GENERATING, WorkerStatus.CHECKPOINTING, WorkerStatus.DECODING, WorkerStatus.LOADING_MODEL];
+const BUSY: readonly WorkerStatus[] = [
+  WorkerStatus.GENERATING,
+  WorkerStatus.CHECKPOINTING,
+  WorkerStatus.DECODING,
+  WorkerStatus.LOADING_MODEL,
+];
 
 /** Who draws. */
 export function Workers() {
@@ -18,8 +23,16 @@ export function Workers() {
     <section class="workers" aria-labelledby="workers-title">
       <Title id="workers-title">Workers</Title>
       {problem && problem.code !== "UNREACHABLE" && <ProblemNotice problem={problem} />}
-      {workers?.length === 0 && <div class="empty"><p>No worker has registered yet. Videos wait until one does.</p></div>}
-      <ul>{workers?.map((worker) => <Worker key={worker.workerId} worker={worker} />)}</ul>
+      {workers?.length === 0 && (
+        <div class="empty">
+          <p>No worker has registered yet. Videos wait until one does.</p>
+        </div>
+      )}
+      <ul>
+        {workers?.map((worker) => (
+          <Worker key={worker.workerId} worker={worker} />
+        ))}
+      </ul>
     </section>
   );
 }
@@ -35,14 +48,39 @@ function Worker({ worker }: { readonly worker: GPUWorkerState }) {
         <span class={`chip ${toneOf(worker.status)}`}>{title(WorkerStatus[worker.status] ?? "")}</span>
       </header>
       <dl>
-        <div><dt>Hardware</dt><dd>{hardware?.gpuType ?? "unknown"}{(hardware?.gpuCount ?? 0) > 1 ? ` × ${hardware?.gpuCount}` : ""}</dd></div>
-        <div><dt>Machine</dt><dd>{worker.nodeName}</dd></div>
-        <div><dt>In memory</dt><dd>{[...new Set(models)].filter(Boolean).join(", ") || "Nothing yet"}</dd></div>
-        <div><dt>Working on</dt><dd>{currentJob ? `a video, step ${currentJob.currentStep}` : "Nothing"}</dd></div>
-        <div><dt>Today</dt><dd>{metrics?.jobsCompletedToday ?? 0} done, {metrics?.errorCountToday ?? 0} failed</dd></div>
-        <div><dt>Mean time</dt><dd>{average > 0 ? measured(average) : "Not measured yet"}</dd></div>
+        <div>
+          <dt>Hardware</dt>
+          <dd>
+            {hardware?.gpuType ?? "unknown"}
+            {(hardware?.gpuCount ?? 0) > 1 ? ` × ${hardware?.gpuCount}` : ""}
+          </dd>
+        </div>
+        <div>
+          <dt>Machine</dt>
+          <dd>{worker.nodeName}</dd>
+        </div>
+        <div>
+          <dt>In memory</dt>
+          <dd>{[...new Set(models)].filter(Boolean).join(", ") || "Nothing yet"}</dd>
+        </div>
+        <div>
+          <dt>Working on</dt>
+          <dd>{currentJob ? `a video, step ${currentJob.currentStep}` : "Nothing"}</dd>
+        </div>
+        <div>
+          <dt>Today</dt>
+          <dd>
+            {metrics?.jobsCompletedToday ?? 0} done, {metrics?.errorCountToday ?? 0} failed
+          </dd>
+        </div>
+        <div>
+          <dt>Mean time</dt>
+          <dd>{average > 0 ? measured(average) : "Not measured yet"}</dd>
+        </div>
       </dl>
-      {hardware && hardware.gpuMemoryTotalGb > 0 && <Memory used={hardware.gpuMemoryUsedGb} total={hardware.gpuMemoryTotalGb} />}
+      {hardware && hardware.gpuMemoryTotalGb > 0 && (
+        <Memory used={hardware.gpuMemoryUsedGb} total={hardware.gpuMemoryTotalGb} />
+      )}
     </li>
   );
 }
@@ -50,7 +88,12 @@ function Worker({ worker }: { readonly worker: GPUWorkerState }) {
 function Memory({ used, total }: { readonly used: number; readonly total: number }) {
   return (
     <div class="memory">
-      <p class="spread"><span>Memory</span><span>{used.toFixed(1)} of {total.toFixed(1)} GiB</span></p>
+      <p class="spread">
+        <span>Memory</span>
+        <span>
+          {used.toFixed(1)} of {total.toFixed(1)} GiB
+        </span>
+      </p>
       <Bar percent={Math.round((100 * used) / total)} label="Memory in use" />
     </div>
   );
