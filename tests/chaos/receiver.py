@@ -9,7 +9,6 @@ import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 import nats
 from aiohttp import web
@@ -79,8 +78,7 @@ async def receiving(seed: int, refused_share: float = 0.3) -> AsyncIterator[Rece
 class Eavesdropper:
     """Hears terminal events as they are published, and reads in the stream what it missed while the broker was down."""
 
-    def __init__(self, url: str, client: Client) -> None:
-        self._url = url
+    def __init__(self, client: Client) -> None:
         self._client = client
         self._heard: set[Told] = set()
 
@@ -109,7 +107,7 @@ async def eavesdropping(url: str) -> AsyncIterator[Eavesdropper]:
     """Listens to a broker that may be killed at any time."""
     client = await nats.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=0.2, error_cb=_ignore)
     try:
-        ear = Eavesdropper(url, client)
+        ear = Eavesdropper(client)
         await client.subscribe("job.events.*", cb=ear.hear)
         yield ear
     finally:
@@ -118,9 +116,3 @@ async def eavesdropping(url: str) -> AsyncIterator[Eavesdropper]:
 
 async def _ignore(_error: Exception) -> None:
     """An outage is what we are here for."""
-
-
-def secrets_of(extra: dict[str, str]) -> dict[str, str]:
-    """What no log may hold, by kind."""
-    key: Any = {"webhook secret": SECRET}
-    return {**key, **extra}

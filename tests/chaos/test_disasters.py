@@ -20,7 +20,7 @@ from deploy.local.servers.postgres import Postgres
 from services.billing import app as billing_app
 from services.orchestrator import app as orchestrator_app
 from tests.chaos.core import Servers
-from tests.chaos.faults.disks import LoopDisk, can_mount, fill, loop_disk, small_disk
+from tests.chaos.faults.disks import LoopDisk, fill, loop_disk, needs_disks, small_disk
 from tests.chaos.faults.flaky import Mishaps, flaky_channels, flaky_pools, flaky_stores
 from tests.chaos.faults.kept import kept
 from tests.chaos.faults.processes import kill_all, signal_all
@@ -30,8 +30,6 @@ from tests.support.waiting import eventually
 
 # Some megabytes that cannot be compressed away.
 _MUCH = "INSERT INTO public.much SELECT md5(number::text) FROM generate_series(1, 200000) AS number"
-
-needs_disks = pytest.mark.skipif(not can_mount(), reason="needs root and loop devices")
 
 
 def make_postgres(folder: Path, disk: Path | None = None) -> Postgres:

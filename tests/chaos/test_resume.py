@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from services.common.faults import RacePoint
+from tests.chaos.faults.disks import needs_disks, small_disk
 from tests.chaos.history.model import Change, History
 from tests.chaos.load import VIDEOS, Load, Plan
 from tests.chaos.rounds import Arena
@@ -121,3 +123,16 @@ async def test_a_worker_that_stands_still_past_its_lease_commits_nothing(arena: 
     assert result.history.checkpoints == known["checkpoints"]
     first, second = _generations(result.history)
     print(f"another worker generated {(second.occurred_at - first.occurred_at).total_seconds():.1f} s after the first")
+
+
+@needs_disks
+@pytest.mark.long
+async def test_a_full_disk_of_the_workers_costs_checkpoints_not_the_video(arena: Arena) -> None:
+    home = arena.mesh.home.directory
+    with ExitStack() as stack:
+        for scratch in ("scratch", "scratch-2"):
+            stack.enter_context(small_disk(home / scratch / "checkpoints", size_kib=32))
+        result = await arena.play(Plan([VIDEOS[3]], seed=310), what="the workers' disks are full")
+    assert result.wrong == [], str(result)
+    assert [job.status for job in result.history.jobs] == ["COMPLETED"]
+    assert result.history.checkpoints == []

@@ -10,12 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 _UNMOUNT_WITHIN_S = 10.0
 
 
 def can_mount() -> bool:
     """Whether this machine lets us make disks."""
     return os.geteuid() == 0 and Path("/dev/loop-control").exists() and shutil.which("mkfs.ext4") is not None
+
+
+needs_disks = pytest.mark.skipif(not can_mount(), reason="needs root and loop devices")
 
 
 class LoopDisk:

@@ -56,11 +56,6 @@ def is_stopped(pid: int) -> bool:
     return (_stat(pid) or [""])[0] == "T"
 
 
-def is_running(pid: int) -> bool:
-    """Whether it is there and not a zombie."""
-    return (_stat(pid) or ["Z"])[0] != "Z"
-
-
 def _stat(pid: int) -> list[str] | None:
     """The fields of /proc/<pid>/stat from the state on."""
     try:
