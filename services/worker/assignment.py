@@ -122,9 +122,8 @@ class AssignmentRunner:
 
     async def _under_lease(self, assignment: scheduler_service_pb2.Assignment, stop: StopRequest) -> Outcome:
         lease = JobLease(self._jobs, assignment.job, self._worker_id, granted_at=time.monotonic())
-        files = self._scratch.open(lease.request_id, lease.epoch)
         try:
-            return await under_lease(lease, self._attempt(lease, assignment, files, stop))
+            return await under_lease(lease, self._attempt(lease, assignment, stop))
         except LeaseLostError as error:
             logger.warning("job is not ours any more", extra={"cause": str(error)})
             return scheduler_service_pb2.ASSIGNMENT_OUTCOME_FENCED
@@ -132,14 +131,13 @@ class AssignmentRunner:
             # Not even the failure could be reported: the orchestrator will find the expired lease.
             logger.warning("orchestrator refused", extra={"code": error.code().name, "cause": error.details()})
             return scheduler_service_pb2.ASSIGNMENT_OUTCOME_FAILED
-        finally:
-            self._scratch.close(files)
 
     async def _attempt(
-        self, lease: JobLease, assignment: scheduler_service_pb2.Assignment, files: JobFiles, stop: StopRequest
+        self, lease: JobLease, assignment: scheduler_service_pb2.Assignment, stop: StopRequest
     ) -> Outcome:
         try:
-            await self._work(lease, assignment, files, stop)
+            with self._scratch.held(lease.request_id, lease.epoch) as files:
+                await self._work(lease, assignment, files, stop)
         except GivenBackError as error:
             await lease.requeue(error.reason, self._state.busy.take_ms())
             return scheduler_service_pb2.ASSIGNMENT_OUTCOME_REQUEUED

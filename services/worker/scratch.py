@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +76,15 @@ class Scratch:
     def close(self, files: JobFiles) -> None:
         """Removes the files of an assignment, except its checkpoints."""
         shutil.rmtree(files.directory, ignore_errors=True)
+
+    @contextmanager
+    def held(self, request_id: str, epoch: int) -> Iterator[JobFiles]:
+        """Opens the files of an assignment, and closes them at the block's end."""
+        files = self.open(request_id, epoch)
+        try:
+            yield files
+        finally:
+            self.close(files)
 
     def owns(self, path: Path) -> bool:
         """Whether a path may be a checkpoint written here."""
