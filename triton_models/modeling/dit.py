@@ -45,7 +45,7 @@ class DiTConfig:
     @classmethod
     def tiny(cls) -> DiTConfig:
         """The size trained in this repository, for CPUs."""
-        return cls(width=128, depth=6, heads=4, text_width=96, summary_tokens=5)
+        return cls(width=128, depth=6, heads=4, text_width=96, summary_tokens=14)
 
     @classmethod
     def source(cls) -> DiTConfig:

@@ -30,7 +30,7 @@ class TextConfig:
     heads: int = 4
     buckets: int = 4096
     """Distinct grams; bucket 0 is padding."""
-    summary_tokens: int = 5
+    summary_tokens: int = 14
     """Learned tokens in front of the words, which training makes say what the prompt means as a whole."""
     places: int = 48
     """Words told apart by place; word 48 has the place of word 0, and so on."""
