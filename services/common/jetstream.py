@@ -143,10 +143,10 @@ class JetStream:
         self._streams: dict[str, StreamSpec] = {}
 
     async def ping(self) -> None:
-        """Raises unless the server answers."""
+        """Raises unless the server answers and stores messages: it goes on without JetStream when its disk is full."""
         if not self.client.is_connected:
             raise ConnectionError("not connected")
-        await self.client.flush(timeout=1)
+        await self._js.account_info()
 
     async def ensure_stream(self, spec: StreamSpec) -> None:
         """Makes the stream, or brings its limits and subjects up to date; from then on `publish` remakes a lost one."""

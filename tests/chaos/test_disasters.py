@@ -7,10 +7,12 @@ import os
 import shutil
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import asyncpg
 import pytest
+from nats.errors import Error as NatsError
 
 from deploy.local.ports import free_port
 from deploy.local.process import Program
@@ -18,6 +20,7 @@ from deploy.local.servers.nats import Nats
 from deploy.local.servers.objectstore import ObjectStore
 from deploy.local.servers.postgres import Postgres
 from services.billing import app as billing_app
+from services.common.jetstream import JetStream, open_jetstream
 from services.orchestrator import app as orchestrator_app
 from tests.chaos.core import Servers
 from tests.chaos.faults.disks import LoopDisk, fill, loop_disk, needs_disks, small_disk
@@ -189,9 +192,19 @@ async def test_a_full_disk_of_the_broker_loses_nothing(
         ):
             ballast = fill(store.path)
             await scene.accepted(VIDEOS - 4)
+            async with open_jetstream(scene.core.nats_settings, "test") as jetstream:
+                await eventually(partial(_stores_nothing, jetstream))
             ballast.unlink()
             # nats-server turns JetStream off when its disk is full, and on again only at its start.
             pid = scene.watch.pids["nats"]
             kill_all([pid])
             await scene.watch.replaced("nats", pid)
         assert scene.wrong == []
+
+
+async def _stores_nothing(jetstream: JetStream) -> bool:
+    try:
+        await jetstream.ping()
+    except (NatsError, TimeoutError, ConnectionError):
+        return True
+    return False
