@@ -88,26 +88,48 @@ def through_autoencoder(scene: Scene, model: ReferenceModel) -> NDArray[np.uint8
     return np.concatenate(list(decode(model, plan, latent)))
 
 
-def judged(name: str, judges: Judges, scenes: list[Scene], view: Callable[[Scene], View]) -> Column:
-    """Returns the judges' opinion of one clip a scene."""
-    return Column(name, judges.opinion(View.join([view(scene) for scene in scenes])))
+def kept(facts: tuple[object, ...], make: Callable[[], Column]) -> Column:
+    """Returns a column from an earlier evaluation if there was one, or makes and keeps it.
 
-
-def column_of(contestant: Contestant, judges: Judges, scenes: list[Scene], sound: SoundBench | None) -> Column:
-    """Returns what is measured of a model, from an earlier evaluation if there was one."""
-    facts = (contestant.model.digest, contestant.name, contestant.settings, scenes, sound is None, file_digest(FILE))
-    path = RUNS / "evaluation" / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.safetensors"
+    `facts` are what it depends on, beside the judges; the first is its name.
+    """
+    key = hashlib.sha256(repr((*facts, file_digest(FILE))).encode()).hexdigest()[:16]
+    path = RUNS / "evaluation" / f"{key}.safetensors"
     if path.exists():
         opinion, figures = Opinion.load(path)
-        return Column(contestant.name, opinion, figures["cpu_s"].item(), tuple(figures["offsets_ms"].tolist()))
-    column = measured(contestant, judges, scenes, sound)
-    column.opinion.save(path, cpu_s=torch.tensor(column.cpu_s), offsets_ms=torch.tensor(column.offsets_ms))
+        spent = figures["cpu_s"].item()
+        return Column(str(facts[0]), opinion, spent or None, tuple(figures["offsets_ms"].tolist()))
+    column = make()
+    column.opinion.save(path, cpu_s=torch.tensor(column.cpu_s or 0.0), offsets_ms=torch.tensor(column.offsets_ms))
     return column
 
 
 def file_digest(path: Path) -> str:
     """Returns the sha256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def judged(name: str, judges: Judges, scenes: list[Scene], view: Callable[[Scene], View]) -> Column:
+    """Returns the judges' opinion of one clip a scene."""
+    return Column(name, judges.opinion(View.join([view(scene) for scene in scenes])))
+
+
+def ceilings(model: ReferenceModel, judges: Judges, scenes: list[Scene]) -> list[Column]:
+    """Returns what the judges say of renders, and of renders that went through the model's autoencoder."""
+
+    def again(scene: Scene) -> View:
+        return View.of(through_autoencoder(scene, model))
+
+    return [
+        kept(("renders", scenes), lambda: judged("renders", judges, scenes, view_scene)),
+        kept(("autoencoder", scenes, model.digest), lambda: judged("autoencoder", judges, scenes, again)),
+    ]
+
+
+def column_of(contestant: Contestant, judges: Judges, scenes: list[Scene], sound: SoundBench | None) -> Column:
+    """Returns what is measured of a model."""
+    facts = (contestant.name, contestant.model.digest, contestant.settings, scenes, sound is None)
+    return kept(facts, lambda: measured(contestant, judges, scenes, sound))
 
 
 def measured(contestant: Contestant, judges: Judges, scenes: list[Scene], sound: SoundBench | None) -> Column:
@@ -152,7 +174,10 @@ def against_teacher(columns: list[Column], rows: list[Row]) -> list[str]:
     names = [column.name for column in columns]
     shares = [[cell.value for cell in row.cells if isinstance(cell, Share)] for row in rows]
     means = dict(zip(names, np.mean([row for row in shares if row], 0), strict=True))
-    return [f"{name}: {means[name] / means['teacher']:.1%} of the teacher's mean share" for name in names[3:]]
+    others = [name for name in names if name not in {"renders", "autoencoder", "teacher"}]
+    if "teacher" not in means:
+        return []
+    return [f"{name}: {means[name] / means['teacher']:.1%} of the teacher's mean share" for name in others]
 
 
 def main() -> None:
@@ -171,11 +196,9 @@ def main() -> None:
     scenes = held_out(chosen.prompts)
     models = [one for one in contestants(chosen.weights, chosen.student) if not chosen.only or one.name in chosen.only]
     sound = None if chosen.silent else SoundBench.load(chosen.weights)
-    others = judged("others", judges, scenes_from(_SEPARATE_SEED, chosen.prompts), view_scene).opinion
-    columns = [
-        judged("renders", judges, scenes, view_scene),
-        judged("autoencoder", judges, scenes, lambda scene: View.of(through_autoencoder(scene, models[0].model))),
-    ]
+    separate = scenes_from(_SEPARATE_SEED, chosen.prompts)
+    others = kept(("others", separate), lambda: judged("others", judges, separate, view_scene)).opinion
+    columns = ceilings(models[0].model, judges, scenes)
     for model in models:
         columns.append(column_of(model, judges, scenes, sound))
         print(f"{model.name} after {time.monotonic() - begun:.0f} s", flush=True)
@@ -183,7 +206,9 @@ def main() -> None:
     names = tuple(column.name for column in columns)
     print(table(names, rows))
     print("\n".join([*against_teacher(columns, rows), *misses(names, rows, names[2:])]))
-    print(f"{len(scenes)} prompts, {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")
+    print(
+        f"{len(scenes)} prompts, {time.monotonic() - begun:.0f} s, {platform.machine()}, {chosen.threads} CPU threads"
+    )
 
 
 if __name__ == "__main__":
