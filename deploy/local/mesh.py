@@ -117,6 +117,7 @@ class Mesh:
             "billing": {"KINEMESH_INITIAL_CREDITS": INITIAL_CREDITS},
             "edge": {
                 "KINEMESH_HTTP_ADDRESS": self.home.address("edge"),
+                "KINEMESH_S3_ENDPOINT_URL": self.objectstore.endpoint_url,
                 "KINEMESH_S3_PUBLIC_ENDPOINT_URL": gateway,
             },
             "orchestrator": {

@@ -35,7 +35,8 @@ async def object_store(directory: Path) -> AsyncIterator[str]:
         if "signature" not in request.query or "authorization" in request.headers:
             return web.Response(status=403)
         path = directory / request.match_info["name"]
-        return web.FileResponse(path) if path.exists() else web.Response(status=404)
+        seen = {"x-seen": f"{request.host} {request.raw_path}"}
+        return web.FileResponse(path, headers=seen) if path.exists() else web.Response(status=404)
 
     app = web.Application()
     app.router.add_get("/media/{name}", serve)

@@ -19,7 +19,7 @@ from kinemesh.video.v1.video_service_pb2 import (
     WatchVideoResponse,
 )
 from kinemesh.video.v1.video_service_pb2_grpc import VideoServiceStub
-from tests.integration.gateway.conftest import Gateway
+from tests.integration.gateway.conftest import REQUESTS_PER_MINUTE, Gateway
 from tests.integration.gateway.services import KNOWN_ID, SILENT_ID
 
 pytestmark = pytest.mark.integration
@@ -123,3 +123,13 @@ async def test_grpc_web(gateway: Gateway, http: httpx.AsyncClient) -> None:
     (size,) = struct.unpack(">I", response.content[1:5])
     assert GetVideoResponse.FromString(response.content[5 : 5 + size]).status == "COMPLETED"
     assert b"grpc-status:0" in response.content[5 + size :]
+
+
+async def test_a_user_over_the_rate_is_told_so_in_grpc_too(gateway: Gateway) -> None:
+    metadata = tuple(gateway.headers("greedy by gRPC").items())
+    async with grpc.aio.insecure_channel(gateway.url.removeprefix("http://")) as channel:
+        video = VideoServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            for _ in range(2 * REQUESTS_PER_MINUTE):
+                await video.GetVideo(GetVideoRequest(request_id=KNOWN_ID), metadata=metadata)
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
