@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 from deploy.local import background
 from deploy.local.home import ROOT, Home, open_home
@@ -52,11 +53,26 @@ class ChaosMesh(RunningMesh):
     names: Sequence[str]
     networks: Mapping[str, FaultProxy]
     """Between each worker and the orchestrator."""
+    gates: Mapping[str, Event]
+    """Set while a worker may be started."""
 
     def kill(self, name: str) -> None:
         """kill -9 of a process; what it leaves behind and its new start are the supervisor's."""
         with suppress(ProcessLookupError):
             os.kill(self.watch.pids[name], signal.SIGKILL)
+
+    def name_of(self, pid: int) -> str:
+        """The name of a process."""
+        return next(name for name, one in self.watch.pids.items() if one == pid)
+
+    @contextmanager
+    def held_down(self, worker: str) -> Iterator[None]:
+        """A worker that ends meanwhile is not started again before the end."""
+        self.gates[worker].clear()
+        try:
+            yield
+        finally:
+            self.gates[worker].set()
 
     def kill_stub(self, triton: str, model: str) -> bool:
         """kill -9 of the process of one model; False when there is none at this moment."""
@@ -130,14 +146,20 @@ async def _running(
         for component in _components(make_mesh(home), home)
     ]
     components = [replaced.get(component.name, component) for component in components]
+    gates = {name: Event() for name in WORKERS}
+    for gate in gates.values():
+        gate.set()
+    components = [_behind(gates.get(component.name), component) for component in components]
     write_endpoints(home)
     try:
         async with supervised(components) as watch:
             try:
-                yield ChaosMesh(home, watch, points, [component.name for component in components], networks)
+                yield ChaosMesh(home, watch, points, [component.name for component in components], networks, gates)
             finally:
                 # Nobody is given the time to say farewell.
                 points.disarm()
+                for gate in gates.values():
+                    gate.set()
                 background.kill_strays(home)
     finally:
         background.kill_strays(home)
@@ -188,6 +210,20 @@ def _with_environment(
     more |= {**QUICK.get(kind, {}), **overrides.get(kind, {}), **overrides.get(program.name, {})}
     environment = {**program.env, VARIABLE: str(points.directory), **more}
     return replace(program, env=environment, ready_within_s=READY_WITHIN_S)
+
+
+def _behind(gate: Event | None, component: Component) -> Component:
+    """Has a component wait at its gate before every start."""
+    if gate is None:
+        return component
+    prepare = component.program.prepare
+
+    def wait_and_prepare() -> None:
+        gate.wait()
+        if prepare:
+            prepare()
+
+    return replace(component, program=replace(component.program, prepare=wait_and_prepare))
 
 
 async def _written(path: Path) -> None:

@@ -92,7 +92,7 @@ async def test_a_worker_that_hears_nothing_stops_before_another_has_the_job(aren
     async def cut_off(load: Load) -> None:
         arena.mesh.points.arm("worker.generate.step", 3)
         pid = await arena.mesh.points.reached("worker.generate.step", 3)
-        name = next(name for name, one in arena.mesh.watch.pids.items() if one == pid)
+        name = arena.mesh.name_of(pid)
         FAULTS[fault](arena.mesh.networks[name])
         arena.mesh.points.release(pid)
         await load.over.wait()

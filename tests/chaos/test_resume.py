@@ -33,8 +33,10 @@ async def test_a_worker_killed_at_a_step_costs_at_most_one_interval(arena: Arena
     async def kill(load: Load) -> None:
         arena.mesh.points.arm("worker.generate.step", step)
         pid = await arena.mesh.points.reached("worker.generate.step", step)
-        arena.mesh.points.release(pid, signal.SIGKILL)
-        killed.append(time.time())
+        with arena.mesh.held_down(arena.mesh.name_of(pid)):
+            arena.mesh.points.release(pid, signal.SIGKILL)
+            killed.append(time.time())
+            await load.over.wait()
 
     killed: list[float] = []
     result = await arena.play(Plan([VIDEOS[3]], seed=100 + step), kill, f"killed worker at step {step}")
