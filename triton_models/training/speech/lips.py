@@ -48,9 +48,9 @@ class Pair(NamedTuple):
 
 def main() -> None:
     """Trains both networks and measures them on faces and words kept aside."""
-    parser = stage_parser(str(__doc__), steps=1500, learning_rate=3e-3)
+    parser = stage_parser(str(__doc__), steps=800, learning_rate=3e-3)
     parser.set_defaults(run=RUN_FOLDER)
-    parser.add_argument("--clips", type=int, default=240)
+    parser.add_argument("--clips", type=int, default=96)
     parser.add_argument("--weights", type=Path, default=REFERENCE)
     given = begin(parser)
     vae = load_video_vae(given.weights)
@@ -95,7 +95,7 @@ def other_frames(vae: VideoVAE, clips: int) -> Tensor:
 
 def _decoded(vae: VideoVAE, frames: Frames) -> Frames:
     video = as_tensor(frames).transpose(0, 1)[None] * 2 - 1
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         return to_frames(vae.decode(vae.encode(video))[0, :, : len(frames)])
 
 

@@ -64,7 +64,9 @@ def _main() -> None:
     import pocketsphinx
 
     phrases = json.loads(sys.stdin.read())
-    decoder = pocketsphinx.Decoder(lm=None, cmn="batch", dither=True, loglevel="FATAL")
+    decoder = pocketsphinx.Decoder(
+        lm=None, cmn="batch", dither=True, loglevel="FATAL", beam=1e-80, pbeam=1e-80, wbeam=1e-60
+    )
     decoder.add_jsgf_string("phrases", f"#JSGF V1.0; grammar said; public <phrase> = {' | '.join(phrases)};")
     decoder.activate_search("phrases")
     heard = []

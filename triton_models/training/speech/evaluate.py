@@ -1,0 +1,172 @@
+"""Measures the voice and the lips: `python -m triton_models.training.speech.evaluate`.
+
+report(weights)                       # the voice alone
+report(weights, draw=draw, fps=12)    # and the lips of generated clips; draw(prompt, seed) gives their frames
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from triton_models.modeling.reference import load_reference
+from triton_models.modeling.speech.lip_sync import loudness, moved_lips, offset_of
+from triton_models.modeling.speech.lips import LipRefiner, find_lip_refiner
+from triton_models.modeling.speech.model import SpeechModel, load_speech_model
+from triton_models.modeling.speech.mouths import Frames, openings
+from triton_models.modeling.speech.phonemes import BILABIALS
+from triton_models.modeling.speech.plan import SpeechPlan
+from triton_models.modeling.speech.quotes import VOICES
+from triton_models.training.audio.loop import REFERENCE
+from triton_models.training.samples import Settings, generate
+from triton_models.training.world.scene import WORDS
+
+from .letters import errors
+from .recogniser import recognised, word_accuracy
+from .sentences import random_phrases
+from .words import dictionary
+
+Figure = tuple[str, float, float | None]
+"""Name, value, and goal if it has one."""
+Draw = Callable[[str, int], Frames]
+
+_DURATION_S = 5.0
+_WORD_GOAL = 0.95
+_LIP_GOAL_MS = 120.0
+_CLOSED = 0.15
+"""Opening up to which lips count as closed."""
+_SEED = 900_000
+
+
+def main() -> None:
+    """Prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", type=Path, default=REFERENCE)
+    parser.add_argument("--phrases", type=int, default=60)
+    parser.add_argument("--clips", type=int, default=8, help="talking faces to generate; 0 for none")
+    parser.add_argument("--tier", default="STANDARD")
+    parser.add_argument("--steps", type=int)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    draw = None
+    if given.clips:
+        model, settings = load_reference(given.weights), Settings(given.tier, _DURATION_S, steps=given.steps)
+
+        def draw(prompt: str, seed: int) -> Frames:
+            return generate(model, prompt, seed, settings)
+
+    for name, value, goal in report(given.weights, phrases=given.phrases, draw=draw, clips=given.clips):
+        print(f"{name:58} {value:8.3f}" + ("" if goal is None else f"   goal {goal:g}"))
+
+
+def report(
+    weights: Path = REFERENCE, *, phrases: int = 60, draw: Draw | None = None, clips: int = 8, fps: float = 12.0
+) -> list[Figure]:
+    """Every figure of the voice in `weights`; with `draw`, of the lips of `clips` generated talking faces as well.
+
+    Raises:
+        OSError: the weights hold no voice.
+    """
+    voice = load_speech_model(weights)
+    figures = [*_recognition(voice, phrases), *_letters(voice)]
+    refiner = find_lip_refiner(weights)
+    if draw is not None and refiner is not None:
+        figures += lip_figures([_talk(voice, refiner, draw, number, fps) for number in range(clips)])
+    return figures
+
+
+def _recognition(voice: SpeechModel, count: int) -> list[Figure]:
+    """Words that a stock recogniser hears, beside what it hears where nothing is said."""
+    wanted = random_phrases(count, seed=1)
+    began = time.process_time()
+    waves = [_said(voice, phrase, number % len(VOICES)) for number, phrase in enumerate(wanted)]
+    spent = time.process_time() - began
+    noise = [_noise(number, len(wave)) for number, wave in enumerate(waves)]
+    rate = voice.config.sample_rate
+    heard = recognised([*waves, *noise], rate, wanted)
+    singles = [(word, who) for word in WORDS for who in range(len(VOICES))]
+    heard_singles = recognised([_said(voice, word, who) for word, who in singles], rate, WORDS)
+    hits = [word == hears for (word, _), hears in zip(singles, heard_singles, strict=True)]
+    return [
+        ("words recognised in held-out phrases", word_accuracy(wanted, heard[:count]), _WORD_GOAL),
+        ("  by chance: captions of other phrases", word_accuracy(np.roll(wanted, 1).tolist(), heard[:count]), None),
+        ("  by chance: noise", word_accuracy(wanted, heard[count:]), None),
+        ("single words of the talking faces recognised", float(np.mean(hits)), _WORD_GOAL),
+        ("speech per second of computing, seconds", sum(map(len, waves)) / rate / spent, 20.0),
+    ]
+
+
+def _said(voice: SpeechModel, text: str, who: int) -> NDArray[np.float32]:
+    plan = voice.plan_text(text, who, 60.0)
+    if plan is None:
+        return np.zeros(voice.config.sample_rate, np.float32)
+    return voice.say(plan, round((plan.phonemes[-1].end_s + 0.3) * voice.config.sample_rate), seed=0)
+
+
+def _noise(seed: int, samples: int) -> NDArray[np.float32]:
+    return np.random.default_rng([13, seed]).standard_normal(samples).astype(np.float32)
+
+
+def _letters(voice: SpeechModel) -> list[Figure]:
+    held_out = [word for word in dictionary() if word.held_out]
+    sounds, words = errors(voice.networks.letters, held_out)
+    return [("wrong sounds in held-out words", sounds, None), ("wrong held-out words", words, None)]
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A generated talking face: offsets in ms of its voice against its lips, None where no face is found."""
+
+    as_generated: tuple[float, float] | None
+    """(offset, confidence)."""
+    lips_moved: tuple[float, float] | None
+    closures: tuple[bool, ...] = ()
+    """For each sound that closes the lips, whether they do, after they were moved."""
+
+
+def _talk(voice: SpeechModel, refiner: LipRefiner, draw: Draw, number: int, fps: float) -> Talk:
+    prompt = f'a cartoon {VOICES[number % len(VOICES)]} saying "{WORDS[5 * number % len(WORDS)]}"'
+    plan = voice.plan(prompt, _SEED + number, _DURATION_S)
+    frames = draw(prompt, _SEED + number)
+    if plan is None or not refiner.shows_face(frames):
+        return Talk(None, None)
+    rate = voice.config.sample_rate
+    heard = loudness(voice.say(plan, round(_DURATION_S * rate), _SEED + number), rate, len(frames), fps)
+    moved = np.concatenate(list(moved_lips([frames], refiner, plan, fps)))
+    return Talk(
+        offset_of(heard, openings(frames), fps),
+        offset_of(heard, openings(moved), fps),
+        closures(plan, openings(moved), fps),
+    )
+
+
+def closures(plan: SpeechPlan, opening_T: NDArray[np.float64], fps: float) -> tuple[bool, ...]:
+    """For each sound that closes the lips, whether they are closed within a frame of its middle."""
+    middles = [(p.start_s + p.end_s) / 2 for p in plan.phonemes if p.symbol in BILABIALS]
+    places = [round(middle * fps) for middle in middles]
+    return tuple(bool(opening_T[max(place - 1, 0) : place + 2].min() <= _CLOSED) for place in places)
+
+
+def lip_figures(talks: Sequence[Talk]) -> list[Figure]:
+    """Means over the clips that show a face."""
+    generated = [talk.as_generated for talk in talks if talk.as_generated is not None]
+    moved = [talk.lips_moved for talk in talks if talk.lips_moved is not None]
+    figures: list[Figure] = [("talking faces found in generated clips", len(moved) / len(talks), None)]
+    for name, offsets, goal in (("as generated", generated, None), ("lips moved", moved, _LIP_GOAL_MS)):
+        if offsets:
+            apart = float(np.mean([abs(offset) for offset, _ in offsets]))
+            figures.append((f"lip offset, {name}, ms", apart, goal))
+            figures.append((f"lip correlation, {name}", float(np.mean([height for _, height in offsets])), None))
+    closed = [closure for talk in talks for closure in talk.closures]
+    return [*figures, ("lips closed where they must be", float(np.mean(closed)), None)] if closed else figures
+
+
+if __name__ == "__main__":
+    main()
