@@ -29,6 +29,8 @@ from gateway.envoy.settings import GatewaySettings
 
 SERVICE_STOP_S = 40
 """Longer than the longest grace a service gives its work (the worker's 30 s), so that it can give a job back."""
+NATS_SILENCE_S = 30.0
+"""The broker is started again after so long without an answer from JetStream."""
 OBJECT_STORE_USERS = ("safety", "orchestrator", "encoder", "transcoder", "worker")
 """Processes that are given the object store's keys; the others could do nothing good with them."""
 BUCKETS = ("embeddings", "checkpoints", "mezzanine", "media")
@@ -55,7 +57,8 @@ class Mesh:
         stores = {"postgres", "nats", "objectstore"}
         return [
             Component(program=self.postgres.program(), then=partial(prepare_database, self.home, self.postgres)),
-            Component(program=self.nats.program()),
+            # A full disk makes it go on without JetStream, also when there is space again.
+            Component(program=self.nats.program(), alive_within_s=NATS_SILENCE_S),
             Component(program=self.objectstore.program(), then=partial(asyncio.to_thread, self._make_buckets)),
             Component(program=self.triton.program()),
             self._service("billing", needs={"postgres", "nats"}),

@@ -93,14 +93,25 @@ class Process:
             if (code := self.exit_code()) is not None:
                 raise StartError(self._failure(f"ended with exit status {code} before it was ready"))
             try:
-                async with asyncio.timeout(PROBE_TIMEOUT_S):
-                    await self.program.probe()
+                await self._probe()
             except Exception as error:  # whatever a probe raises means "not yet"
                 reason = f"{type(error).__name__}: {error}".rstrip(": ")
                 await asyncio.sleep(POLL_INTERVAL_S)
             else:
                 return
         raise StartError(self._failure(f"was not ready after {self.program.ready_within_s:g} s ({reason})"))
+
+    async def answers(self) -> bool:
+        """Whether the probe passes now."""
+        try:
+            await self._probe()
+        except Exception:  # whatever a probe raises means "no"
+            return False
+        return True
+
+    async def _probe(self) -> None:
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            await self.program.probe()
 
     async def stop(self) -> None:
         """Ask the process to end, wait, then kill what is left of its group."""

@@ -26,6 +26,8 @@ class Component:
     program: Program
     needs: frozenset[str] = frozenset()
     then: Callable[[], Awaitable[None]] | None = None
+    alive_within_s: float | None = None
+    """Seconds without an answer to its probe after which a running process is started again; absent for never."""
 
     @property
     def name(self) -> str:
@@ -105,7 +107,7 @@ class Supervisor:
             started = time.monotonic()
             try:
                 process = await self._start(kept)
-                reason = f"ended with exit status {await _ended(process)}"
+                reason = await _end(process, kept.component.alive_within_s)
             except StartError as error:
                 if not kept.ready.is_set():
                     raise
@@ -154,7 +156,16 @@ async def _then(name: str, work: Callable[[], Awaitable[None]]) -> None:
         raise StartError(f"{name} runs, but what follows its start failed: {type(error).__name__}: {error}") from error
 
 
-async def _ended(process: Process) -> int:
-    while (code := process.exit_code()) is None:  # noqa: ASYNC110 - only the kernel knows
+async def _end(process: Process, alive_within_s: float | None) -> str:
+    """Waits until the process ends, or does not answer for so long; returns what happened."""
+    answered_at = looked_at = time.monotonic()
+    while (code := process.exit_code()) is None:
         await asyncio.sleep(POLL_INTERVAL_S)
-    return code
+        if alive_within_s is None or time.monotonic() - looked_at < alive_within_s / 5:
+            continue
+        if await process.answers():
+            answered_at = time.monotonic()
+        looked_at = time.monotonic()
+        if looked_at - answered_at > alive_within_s:
+            return f"has not answered for {alive_within_s:g} s"
+    return f"ended with exit status {code}"

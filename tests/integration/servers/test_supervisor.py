@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -150,3 +150,19 @@ async def test_logs_do_not_grow_for_ever(tmp_path: Path) -> None:
     await until(lambda: log.with_name("chatty.log.1").exists() and log.stat().st_size < 50_000, within_s=30)
     stop.set()
     await running
+
+
+async def test_a_process_that_stands_still_is_started_again(tmp_path: Path) -> None:
+    events, answering = Events(), True
+    quiet = component(tmp_path, "broker")
+
+    async def probe() -> None:
+        if not answering:
+            raise ConnectionError
+
+    broker = Component(program=replace(quiet.program, probe=probe), alive_within_s=0.5)
+    async with supervised(events, broker):
+        answering = False
+        await until(lambda: "broker crashed: has not answered for 0.5 s" in events.told)
+        answering = True
+        await until(lambda: events.count("broker ready") == 2)
