@@ -11,12 +11,14 @@ from triton_models.modeling.dit import VideoDiT
 from triton_models.modeling.reference import (
     DIT_FILE,
     TEXT_FILE,
+    UPSAMPLER_FILE,
     VAE_FILE,
     ReferenceConfig,
     save_config,
     save_weights,
 )
 from triton_models.modeling.text import TextEncoder
+from triton_models.modeling.upsampler import Upsampler, UpsamplerConfig
 from triton_models.modeling.vae import VideoVAE
 
 
@@ -28,6 +30,7 @@ def write_random_weights(directory: Path) -> ReferenceConfig:
         save_weights(TextEncoder(config.text), directory / TEXT_FILE)
         save_weights(_shaken(VideoDiT(config.dit)), directory / DIT_FILE)
         save_weights(VideoVAE(config.vae), directory / VAE_FILE)
+        save_weights(Upsampler(config.upsampler or UpsamplerConfig()), directory / UPSAMPLER_FILE)
         save_config(config, directory)
         audio = AudioConfig()
         save_audio_model(audio, AudioNetworks(audio), directory)

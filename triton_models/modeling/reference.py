@@ -78,13 +78,13 @@ class ReferenceConfig:
     text: TextConfig = field(default_factory=TextConfig)
     dit: DiTConfig = field(default_factory=DiTConfig.tiny)
     vae: VAEConfig = field(default_factory=VAEConfig)
-    upsampler: UpsamplerConfig | None = None
+    upsampler: UpsamplerConfig | None = field(default_factory=UpsamplerConfig)
     """None where frames stay as they are decoded."""
 
-    @property
-    def enlargement(self) -> int:
-        """How many times higher and wider finished frames are than decoded ones."""
-        return 1 if self.upsampler is None else FACTOR
+    def output_size(self, aspect_ratio: str) -> tuple[int, int]:
+        """Returns (width, height) of finished frames."""
+        width, height = self.sizes[aspect_ratio]
+        return (width, height) if self.upsampler is None else (FACTOR * width, FACTOR * height)
 
     def temporal_mode(self, latent_frames: int) -> TemporalMode:
         """Returns how the frames of a clip of this length see each other."""

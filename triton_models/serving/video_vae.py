@@ -57,9 +57,9 @@ class VideoVaeEngine:
         return self._decode(request, plan, latent)
 
     def _decode(self, request: VaeRequest, plan: GenerationPlan, latent: Tensor) -> Iterator[Message]:
-        frames, height, width = plan.shape
-        factor = self.model.config.enlargement
-        yield {"type": "plan", "frames": frames, "height": factor * height, "width": factor * width, "fps": plan.fps}
+        frames = plan.shape.frames
+        width, height = self.model.config.output_size(request.aspect_ratio)
+        yield {"type": "plan", "frames": frames, "height": height, "width": width, "fps": plan.fps}
         request.output_dir.mkdir(parents=True, exist_ok=True)
         chunks = self._spoken(request, plan, decode(self.model, plan, latent, request.chunk_frames))
         done = 0

@@ -57,7 +57,7 @@ async def test_frames_come_in_chunks_and_the_cut_does_not_show(inference: Infere
     fine = await decoded(inference, vae_request(directory, chunk_frames=1))
     coarse = await decoded(inference, vae_request(directory, chunk_frames=4))
     assert np.array_equal(fine, coarse)
-    width, height = inference.config.sizes["16:9"]
+    width, height = inference.config.output_size("16:9")
     assert fine.shape == (2 * inference.config.fps, height, width, 3)
     assert fine.std() > 0
 

@@ -44,7 +44,7 @@ async def test_a_job_with_sound_passes_every_state_and_leaves_its_objects(bench:
     with av.open(io.BytesIO(await fetch(bench, artifacts.mezzanine)), "r") as video:
         frames = list(video.decode(video=0))
         assert video.streams.video[0].average_rate == config.fps
-    assert (len(frames), (frames[0].width, frames[0].height)) == (config.fps, config.sizes["1:1"])
+    assert (len(frames), (frames[0].width, frames[0].height)) == (config.fps, config.output_size("1:1"))
     with wave.open(io.BytesIO(await fetch(bench, artifacts.audio))) as sound:
         assert sound.getnframes() == sound.getframerate()
     record = json.loads(await fetch(bench, artifacts.audio_record))
