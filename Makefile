@@ -88,6 +88,7 @@ train-turbo: setup ## distil the video transformer to 4 steps, after train-video
 eval: setup ## measure how well video and sound do what prompts say: make eval PROMPTS=100
 	$(PYTHON) -m triton_models.training.evaluate --prompts $(PROMPTS)
 	$(PYTHON) -m triton_models.training.audio.evaluate
+	$(PYTHON) -m triton_models.training.speech.evaluate
 
 bench-models: setup ## measure what a clip costs, stage by stage, and each acceleration
 	$(PYTHON) -m triton_models.benchmarks.models
