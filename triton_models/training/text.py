@@ -18,7 +18,8 @@ from torch.nn import functional as fn
 
 from ..modeling.reference import TEXT_FILE, ReferenceConfig, load_text_encoder, save_config, save_weights
 from ..modeling.text import TextEncoder, collate, tokenize
-from .run import WEIGHTS, Run
+from .run import RUNS, WEIGHTS, Run
+from .sheet import save_curve
 from .world.grammar import caption, sample_scene
 from .world.scene import (
     BACKDROPS,
@@ -151,6 +152,7 @@ def train(steps: int, near: Path | None = None, size: int = 64) -> None:
         schedule.step()
         run.record(loss.item())
     run.save(parts)
+    save_curve(run.losses, RUNS / "text_loss.png")
     save_config(config, WEIGHTS)
     save_weights(encoder, WEIGHTS / TEXT_FILE)
     print(run.cost(), _accuracy(encoder, heads))
