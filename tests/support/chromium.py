@@ -158,9 +158,15 @@ class Page:
     async def until(self, condition: str, *, timeout_s: float = WAIT_S) -> None:
         """Waits until an expression is true."""
         try:
-            await eventually(lambda: self.evaluate(condition), timeout_s=timeout_s)
+            await eventually(lambda: self._holds(condition), timeout_s=timeout_s)
         except TimeoutError:
             raise AssertionError(f"never true: {condition}; the page says:\n{await self.text()}") from None
+
+    async def _holds(self, condition: str) -> bool:
+        try:
+            return bool(await self.evaluate(condition))
+        except ProtocolError:
+            return False  # between two pages there is nothing to ask
 
     async def text(self) -> str:
         """What the page shows."""

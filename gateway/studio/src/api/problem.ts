@@ -34,16 +34,21 @@ const TITLES: Readonly<Record<string, string>> = {
 
 /** Whether a call failed before any service could judge it. */
 export function isUnreachable(error: ConnectError): boolean {
-  const answered = error.findDetails(ErrorInfoSchema).length > 0;
+  const answered = error.findDetails(ErrorInfoSchema).length > 0 || isRateLimited(error);
   // What the browser's fetch throws has no code of its own.
   return !answered && [Code.Unavailable, Code.Unknown, Code.Internal, Code.DeadlineExceeded].includes(error.code);
+}
+
+/** The gateway's own limit is answered in HTTP, of which gRPC-web knows no more than UNAVAILABLE. */
+function isRateLimited(error: ConnectError): boolean {
+  return error.code === Code.ResourceExhausted || error.metadata.has("retry-after");
 }
 
 export function problemOf(reason: unknown): Problem {
   const error = ConnectError.from(reason);
   if (isUnreachable(error)) return UNREACHABLE;
   const fields = fieldsOf(error);
-  const code = error.findDetails(ErrorInfoSchema)[0]?.reason ?? fallbackCode(error.code);
+  const code = error.findDetails(ErrorInfoSchema)[0]?.reason ?? fallbackCode(error);
   if (Object.keys(fields).length > 0) return invalid(code, fields);
   return { code, title: TITLES[code] ?? "That did not work", detail: detailOf(code, error), fields };
 }
@@ -58,29 +63,27 @@ function fieldsOf(error: ConnectError): Record<string, string> {
   return Object.fromEntries(violations.map(({ field, description }) => [field, description]));
 }
 
-function fallbackCode(code: Code): string {
-  const reasons: Partial<Record<Code, string>> = {
-    [Code.Unauthenticated]: "UNAUTHENTICATED",
-    [Code.PermissionDenied]: "UNAUTHENTICATED",
-    [Code.ResourceExhausted]: "RATE_LIMITED",
-  };
-  return reasons[code] ?? "INTERNAL";
+function fallbackCode(error: ConnectError): string {
+  if (isRateLimited(error)) return "RATE_LIMITED";
+  return [Code.Unauthenticated, Code.PermissionDenied].includes(error.code) ? "UNAUTHENTICATED" : "INTERNAL";
 }
 
 function detailOf(code: string, error: ConnectError): string {
   const facts = error.findDetails(ErrorInfoSchema)[0]?.metadata ?? {};
+  // "HTTP 429" and the like stand in for a message that there is not.
+  const told = error.rawMessage.startsWith("HTTP ") ? "" : sentence(error.rawMessage);
   if (code === "INSUFFICIENT_CREDITS" && facts.required && facts.available) {
     return `This video costs ${facts.required} credits; ${facts.available} are free.`;
   }
-  if (code === "RATE_LIMITED") return `${sentence(error.rawMessage)} ${waitOf(error)}`.trim();
+  if (code === "RATE_LIMITED") return [told, waitOf(error)].filter(Boolean).join(" ");
   if (code === "UNAUTHENTICATED") return "It may have expired. Paste a fresh one to go on; nothing was lost.";
-  return sentence(error.rawMessage);
+  return told;
 }
 
+/** A service says it in its details, the gateway in a header. */
 function waitOf(error: ConnectError): string {
-  // A service says it in its details, the gateway in a header.
-  const told = error.findDetails(RetryInfoSchema)[0]?.retryDelay?.seconds ?? error.metadata.get("x-ratelimit-reset");
-  return told ? `Try again in ${told} s.` : "";
+  const told = error.findDetails(RetryInfoSchema)[0]?.retryDelay?.seconds ?? error.metadata.get("retry-after");
+  return told ? `Try again in ${told} s.` : "Try again in a moment.";
 }
 
 function sentence(text: string): string {

@@ -41,6 +41,11 @@ const UNKNOWN: Live = {
   since: {},
 };
 
+/** The state as the stream told it last; as `otherwise` says while the stream has told nothing. */
+export function statusNow(live: Live, otherwise: string): string {
+  return Object.keys(live.since).length > 0 ? live.status : otherwise;
+}
+
 /** Adds an event to what is known. */
 export function advanced(live: Live, event: WatchVideoResponse): Live {
   const status = nameOf(event.status);

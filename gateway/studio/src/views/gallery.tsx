@@ -11,7 +11,7 @@ import { PAGE_SIZE, library, refreshAll, shelf } from "../state/mesh.ts";
 import { FILTERS, hasEnded, labelOf } from "../state/phases.ts";
 import { useRefreshed } from "../state/remote.ts";
 import { addressOf } from "../state/route.ts";
-import { useLive } from "../state/watch.ts";
+import { statusNow, useLive } from "../state/watch.ts";
 import { InlinePlayer } from "./player.tsx";
 
 const REFRESH_MS = 10_000;
@@ -74,7 +74,7 @@ function Card({ video, streamed }: { readonly video: VideoSummary; readonly stre
   useEffect(() => {
     if (!ended && live.ended) refreshAll();
   }, [live.ended]);
-  const status = ended ? video.status : live.connected || live.ended ? live.status : video.status;
+  const status = !ended && streamed ? statusNow(live, video.status) : video.status;
   return (
     <li class="card">
       {ended ? (

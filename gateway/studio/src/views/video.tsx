@@ -12,7 +12,7 @@ import { amend } from "../state/order.ts";
 import { hasEnded } from "../state/phases.ts";
 import { Remote, useRefreshed } from "../state/remote.ts";
 import { HOME } from "../state/route.ts";
-import { useLive } from "../state/watch.ts";
+import { statusNow, useLive } from "../state/watch.ts";
 import { Facts } from "./facts.tsx";
 import { Journey } from "./journey.tsx";
 import { Provenance } from "./provenance.tsx";
@@ -44,7 +44,7 @@ export function Video({ id }: { readonly id: string }) {
           <header>
             <Title>{video.prompt}</Title>
             <p class="line">
-              <StatusChip status={underway && live.connected ? live.status : video.status} />
+              <StatusChip status={underway ? statusNow(live, video.status) : video.status} />
               {video.createdAt && <time>{moment(video.createdAt)}</time>}
             </p>
           </header>
