@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FileDescriptor
 from google.rpc import error_details_pb2, status_pb2
@@ -33,6 +36,19 @@ def descriptor_set() -> bytes:
     for module in ROOTS:
         _collect(module.DESCRIPTOR, files)
     return descriptor_pb2.FileDescriptorSet(file=files.values()).SerializeToString()
+
+
+def rest_methods() -> dict[str, set[str]]:
+    """The HTTP methods of each REST path, e.g. {"/v1/videos/{request_id}": {"GET", "DELETE"}}."""
+    http: Any = annotations_pb2.http
+    found: dict[str, set[str]] = {}
+    for service in (service for module in ROOTS for service in module.DESCRIPTOR.services_by_name.values()):
+        for method in service.methods:
+            rule = method.GetOptions().Extensions[http]
+            verb = rule.WhichOneof("pattern")
+            if verb is not None and service.full_name in PUBLIC_SERVICES:
+                found.setdefault(getattr(rule, verb), set()).add(verb.upper())
+    return found
 
 
 def _collect(file: FileDescriptor, files: dict[str, descriptor_pb2.FileDescriptorProto]) -> None:

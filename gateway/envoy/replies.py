@@ -14,6 +14,7 @@ _CODES = {
     401: ("Unauthorized", "UNAUTHENTICATED"),
     403: ("Forbidden", "UNAUTHENTICATED"),
     404: ("Not found", "ROUTE_NOT_FOUND"),
+    405: ("Method not allowed", "ROUTE_NOT_FOUND"),
     408: ("Request timeout", "REQUEST_TIMEOUT"),
     413: ("Payload too large", "PAYLOAD_TOO_LARGE"),
     426: ("Upgrade required", "UPGRADE_REQUIRED"),

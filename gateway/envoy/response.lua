@@ -2,11 +2,25 @@
 -- x-http-code replaces the status, x-error-json the body. Native gRPC and gRPC-web responses are left alone.
 local INTERNAL_REQUEST_HEADERS = {"x-user-id", "x-token-expires-at", "x-http-code", "x-error-json"}
 
+-- Headers that HTTP allows and gRPC does not would become a server's error. Nobody here reads them.
+local function remove_what_grpc_refuses(headers)
+  local refused = {}
+  for name, value in pairs(headers) do
+    if string.sub(name, 1, 1) ~= ":" and (string.find(name, "[^%w_.-]") or string.sub(name, -4) == "-bin"
+        or string.find(value, "[^\32-\126]")) then
+      refused[#refused + 1] = name
+    end
+  end
+  for _, name in ipairs(refused) do headers:remove(name) end
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   for _, name in ipairs(INTERNAL_REQUEST_HEADERS) do headers:remove(name) end
   if string.find(headers:get("content-type") or "", "application/grpc", 1, true) == 1 then
     handle:streamInfo():dynamicMetadata():set("kinemesh", "grpc", true)
+  else
+    remove_what_grpc_refuses(headers)
   end
 end
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from gateway.envoy.clusters import GRPC_SERVICES
-from gateway.envoy.descriptors import PUBLIC_SERVICES
+from gateway.envoy.descriptors import PUBLIC_SERVICES, rest_methods
 from gateway.envoy.settings import GatewaySettings
 
 Config = dict[str, Any]
@@ -67,6 +68,7 @@ def public_virtual_host(settings: GatewaySettings) -> Config:
         "domains": ["*"],
         "typed_per_filter_config": {"envoy.filters.http.cors": _cors(settings)},
         "routes": [
+            *_wrong_methods(),
             _websocket(),
             _ticket(),
             *_openai_routes(),
@@ -110,6 +112,25 @@ def _rest_routes() -> list[Config]:
     # Matched before transcoding too: without them, CORS and the token rules would not see a REST path.
     stream = _to("orchestrator", _regex(STREAM_PATH), _STREAM)
     return [stream, *(_to(owner, _under(path), _CALL) for path, owner in _REST_OWNERS.items())]
+
+
+def _wrong_methods() -> list[Config]:
+    """405 for a path that is there with a method that is not; elsewhere it would be 404, as no method has that path."""
+    own = {"/v1/videos/{request_id}/progress": {"GET"}, "/v1/videos/{request_id}/progress/ticket": {"POST"}}
+    return [_wrong_method(path, sorted(verbs)) for path, verbs in (rest_methods() | own).items()]
+
+
+def _wrong_method(path: str, verbs: list[str]) -> Config:
+    # OPTIONS is for the filter that answers preflights.
+    known = {"safe_regex": {"regex": "|".join((*verbs, "OPTIONS"))}}
+    other = {"name": ":method", "string_match": known, "invert_match": True}
+    allow = {"header": {"key": "allow", "value": ", ".join(verbs)}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    return {
+        "match": {**_regex(re.sub(r"\{\w+\}", "[^/]+", path)), "headers": [other]},
+        "direct_response": {"status": 405},
+        "response_headers_to_add": [allow],
+        "typed_per_filter_config": _TRANSCODER_OFF,
+    }
 
 
 def _under(path: str) -> Config:

@@ -28,7 +28,10 @@ _ERROR = {
         "error": {"type": "string", "description": "A short title."},
         "reason": {"type": "string", "description": "One sentence."},
         "code": {"type": "string", "description": "A machine reason."},
-        "request_id": {"type": "string", "description": "The request's X-Request-ID."},
+        "request_id": {
+            "type": ["string", "null"],
+            "description": "The request's X-Request-ID; null where the request was refused unread.",
+        },
         "status": {"type": "string", "description": "The video's status, where it is the reason."},
     },
 }

@@ -27,6 +27,18 @@ _TEXTS = {
     500: "A defect.",
     503: "Something needed does not answer.",
 }
+_KEY = {"type": "string", "anyOf": [{"format": "uuid"}, {"maxLength": 0}]}
+"""An empty header is as good as none."""
+_EVENT = {
+    "type": "object",
+    "description": "One event. `data` is a JSON object; a comment every 15 s says that the stream lives.",
+    "required": ["event", "id", "data"],
+    "properties": {
+        "event": {"enum": ["progress", "phase_change", "completed", "error"]},
+        "id": {"type": "string", "description": "Resumes behind the event as `Last-Event-ID`."},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
 ERROR = {"$ref": "#/components/schemas/Error"}
 
 
@@ -110,7 +122,7 @@ class Operations:
 
     def _success(self, method: Method) -> Schema:
         if _is_event_stream(method):
-            content = {"text/event-stream": {"schema": {"type": "string"}}}
+            content = {"text/event-stream": {"schema": _EVENT}}
             return {"description": "The events, as they happen.", "content": content}
         schema = self._schemas.of_answer(method.proto.output_type)
         description = self._schemas.comment_of(method.proto.output_type.lstrip("."))
@@ -129,5 +141,5 @@ def _is_event_stream(method: Method) -> bool:
 def _headers(comment: str) -> Iterator[dict[str, Any]]:
     """The metadata that a comment names, which REST clients send as headers."""
     for name, kind in dict(re.findall(r"Metadata `([a-z-]+)`( \(a UUID\))?", comment)).items():
-        schema = {"type": "string", "format": "uuid"} if kind else {"type": "string"}
+        schema = _KEY if kind else {"type": "string"}
         yield {"name": name, "in": "header", "required": False, "schema": schema}

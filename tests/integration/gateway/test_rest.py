@@ -98,6 +98,33 @@ async def test_unknown_paths_reach_no_service(gateway: Gateway, http: httpx.Asyn
     assert {"error", "code", "request_id"} <= set(response.json())
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("PUT", "/v1/videos", "GET, POST"),
+        ("TRACE", f"/v1/videos/{KNOWN_ID}", "DELETE, GET"),
+        ("PATCH", f"/v1/videos/{KNOWN_ID}/stream", "GET"),
+        ("POST", f"/v1/videos/{KNOWN_ID}/progress", "GET"),
+        ("GET", "/v1/webhooks/secret:rotate", "POST"),
+    ],
+)
+async def test_a_wrong_method_is_405_and_told_the_right_ones(
+    gateway: Gateway, http: httpx.AsyncClient, method: str, path: str, allow: str
+) -> None:
+    response = await http.request(method, path, headers=gateway.headers())
+    assert (response.status_code, response.headers["allow"]) == (405, allow)
+    assert response.json()["code"] == "ROUTE_NOT_FOUND"
+
+
+async def test_headers_that_grpc_refuses_do_no_harm(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    odd = [(b"x-odd%name", b"1"), (b"x-data-bin", b"not base64!"), (b"x-umlaut", b"\xc3\xa4"), (b"x-good", b"good")]
+    headers = [*((name.encode(), value.encode()) for name, value in gateway.headers().items()), *odd]
+    response = await http.get(f"/v1/videos/{KNOWN_ID}", headers=headers)
+    assert response.status_code == 200
+    assert gateway.videos.metadata["x-good"] == "good"
+    assert not {"x-odd%name", "x-data-bin", "x-umlaut"} & set(gateway.videos.metadata)
+
+
 async def test_webhooks_are_shown_and_replayed_and_their_secret_rotated(
     gateway: Gateway, http: httpx.AsyncClient
 ) -> None:
