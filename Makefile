@@ -76,7 +76,7 @@ train-video: setup ## train text encoder, VAE and video transformer (hours on tw
 	$(PYTHON) -m triton_models.training.dit --minutes 120
 
 train-audio: setup ## train the audio models, after train-video
-	for stage in prepare autoencoder reader dit publish; do $(PYTHON) -m triton_models.training.audio.$$stage || exit 1; done
+	for stage in ambience prepare autoencoder reader dit publish; do $(PYTHON) -m triton_models.training.audio.$$stage || exit 1; done
 
 train-speech: setup ## train the voice and the lips, after train-video
 	for stage in prepare acoustic letters publish lips; do $(PYTHON) -m triton_models.training.speech.$$stage || exit 1; done

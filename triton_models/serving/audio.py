@@ -90,6 +90,7 @@ class AudioEngine:
 
     def _finished(self, clip: AudioClip, asked: audio_library.AudioRequest, request: AudioRequest) -> Message:
         record: dict[str, Any] = {"sync": asdict(clip.sync), "omitted": list(clip.omitted)}
+        record |= {"ambience": list(clip.ambience), "music": request.include_music}
         waveform, voice = clip.waveform, self.talker.voice
         plan = self.talker.plan(request.prompt, request.seed, request.duration_s) if request.include_speech else None
         if voice is not None and plan is not None:

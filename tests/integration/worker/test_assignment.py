@@ -48,7 +48,7 @@ async def test_a_job_with_sound_passes_every_state_and_leaves_its_objects(bench:
     with wave.open(io.BytesIO(await fetch(bench, artifacts.audio))) as sound:
         assert sound.getnframes() == sound.getframerate()
     record = json.loads(await fetch(bench, artifacts.audio_record))
-    assert record["omitted"] == []
+    assert (record["music"], record["omitted"]) == (False, [])
     assert set(record["sync"]) == {"offset_ms", "confidence", "applied_shift_ms", "remaining_ms"}
     latent = artifacts.latent
     assert (latent.compression.original_frames, latent.dimensions.channels) == (config.fps, 16)

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as fn
 
 from triton_models.modeling.attention import rotate
-from triton_models.modeling.audio.attention import second_angles
-from triton_models.modeling.audio.cues import CONDITIONS
-from triton_models.modeling.audio.dit import AudioBlock, AudioConditions, AudioDiT, AudioDiTConfig
-from triton_models.modeling.audio.tracks import TOKEN_CHANNELS, TOKEN_RATE_HZ
-from triton_models.modeling.dit import Text
+from triton_models.modeling.audio.attention import near_attention, second_angles
+from triton_models.modeling.audio.cues import AMBIENCES
+from triton_models.modeling.audio.dit import AudioBlock, AudioConditions, AudioDiT, AudioDiTConfig, latent_seconds
+from triton_models.modeling.audio.tracks import TOKEN_CHANNELS
 
 LATENTS = 75
 
@@ -20,21 +20,16 @@ def network() -> AudioDiT:
     torch.manual_seed(0)
     dit = AudioDiT(AudioDiTConfig(width=48, depth=2)).eval()
     torch.nn.init.normal_(dit.latent_out.weight)
-    for block in dit.blocks:
-        assert isinstance(block, AudioBlock)
-        torch.nn.init.normal_(block.cross.out.weight, std=0.3)
     return dit
 
 
-def given(words: int = 7) -> AudioConditions:
+def given(latents: int = LATENTS) -> AudioConditions:
     generator = torch.Generator().manual_seed(1)
-    text = Text(torch.randn(1, words, 96, generator=generator), torch.ones(1, words, dtype=torch.bool))
-    tracks = torch.rand(1, LATENTS, TOKEN_CHANNELS, generator=generator)
-    return AudioConditions(text, tracks, (torch.arange(LATENTS) + 0.5) / TOKEN_RATE_HZ, torch.ones(1, len(CONDITIONS)))
+    return AudioConditions(torch.rand(1, latents, TOKEN_CHANNELS, generator=generator), torch.ones(1, len(AMBIENCES)))
 
 
-def latent() -> torch.Tensor:
-    return torch.randn(1, LATENTS, 64, generator=torch.Generator().manual_seed(2))
+def latent(latents: int = LATENTS) -> torch.Tensor:
+    return torch.randn(1, latents, 64, generator=torch.Generator().manual_seed(2))
 
 
 @torch.inference_mode()
@@ -48,44 +43,18 @@ def test_every_condition_is_listened_to() -> None:
     dit, conditions = network(), given()
     plain = velocity(dit, conditions)
     changed = {
-        "tracks": replace(conditions, tracks_BVC=conditions.tracks_BVC * 0.5),
-        "wishes": replace(conditions, wishes_BC=conditions.wishes_BC * 0),
-        "text": replace(conditions, text=given(5).text),
+        "tracks": replace(conditions, tracks_BLC=conditions.tracks_BLC * 0.5),
+        "ambience": replace(conditions, ambience_BA=conditions.ambience_BA * 0),
     }
     for name, other in changed.items():
         assert not torch.allclose(plain, velocity(dit, other), atol=1e-3), name
-
-
-def test_padding_of_the_text_changes_nothing() -> None:
-    dit, conditions = network(), given()
-    text = conditions.text
-    padded = Text(
-        torch.nn.functional.pad(text.embeddings_BKD, (0, 0, 0, 4), value=9.0),
-        torch.nn.functional.pad(text.mask_BK, (0, 4)),
-    )
-    torch.testing.assert_close(velocity(dit, conditions), velocity(dit, replace(conditions, text=padded)))
-
-
-def test_without_words_is_finite_and_keeps_picture_and_flags() -> None:
-    bare = given().without_words()
-    assert torch.isfinite(velocity(network(), bare)).all()
-    assert bare.wishes_BC[0].tolist() == [1, 1, 0, 0, 0, 0, 0]
-    assert torch.equal(bare.tracks_BVC, given().tracks_BVC)
-
-
-def test_guidance_as_one_batch_equals_two_calls() -> None:
-    dit, conditions = network(), given()
-    both = velocity(dit, conditions.stacked_on(conditions.without_words()), latent().repeat(2, 1, 1))
-    separate = torch.cat([velocity(dit, conditions), velocity(dit, conditions.without_words())])
-    torch.testing.assert_close(both, separate, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("place", [10, 40, 60])
 def test_untrained_attention_looks_at_its_own_instant(place: int) -> None:
     attention = AudioBlock(AudioDiTConfig()).picture
     tokens = torch.randn(1, LATENTS, 96, generator=torch.Generator().manual_seed(3))
-    seconds = (torch.arange(LATENTS) + 0.5) / TOKEN_RATE_HZ
-    angles = second_angles(seconds, 24, 0.16, 40.0)
+    angles = second_angles(latent_seconds(LATENTS), 24, 0.16, 40.0)
     with torch.inference_mode():
         queries, (keys, _) = rotate(attention.queries(tokens), angles), attention.keys_values(tokens)
         weights = (queries @ rotate(keys, angles).transpose(-1, -2) / 24**0.5).softmax(-1)
@@ -94,11 +63,30 @@ def test_untrained_attention_looks_at_its_own_instant(place: int) -> None:
     assert near.min() > 0.8
 
 
+@pytest.mark.parametrize("length", [1, 7, 21, 22, 23, 35, 50])
+def test_attention_in_blocks_is_masked_attention(length: int) -> None:
+    q, k, v = torch.randn(3, 2, 2, length, 8, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    place = torch.arange(length)
+    near = (place[:, None] - place).abs() <= 7
+    torch.testing.assert_close(near_attention(q, k, v, 7), fn.scaled_dot_product_attention(q, k, v, attn_mask=near))
+
+
 def test_a_token_sees_no_further_than_its_windows() -> None:
-    dit, conditions = network(), given()
-    other = latent()
-    other[0, 70:] += 1
-    difference = (velocity(dit, conditions, other) - velocity(dit, conditions)).abs().amax(dim=-1)[0]
+    """Also where attention goes in blocks: the clip is longer than three windows."""
+    dit, conditions, length = network(), given(200), 200
+    other = latent(length)
+    other[0, 150:] += 1
+    difference = (velocity(dit, conditions, other) - velocity(dit, conditions, latent(length))).abs().amax(dim=-1)[0]
     reach = 2 * round(25 * dit.config.window_s)
-    assert difference[: 70 - reach].max() == 0
-    assert difference[70 - reach + 2 : 70].max() > 0
+    assert difference[: 150 - reach].max() == 0
+    assert difference[150 - reach + 2 : 150].max() > 0
+
+
+def test_the_picture_is_seen_no_further_than_the_windows() -> None:
+    dit, conditions = network(), given(200)
+    tracks = conditions.tracks_BLC.clone()
+    tracks[0, 150:] += 1
+    changed = velocity(dit, replace(conditions, tracks_BLC=tracks), latent(200))
+    difference = (changed - velocity(dit, conditions, latent(200))).abs().amax(dim=-1)[0]
+    assert difference[: 150 - 2 * round(25 * dit.config.window_s)].max() == 0
+    assert difference[150:].min() > 0

@@ -8,22 +8,23 @@ import pytest
 import torch
 
 from triton_models.modeling.audio.autoencoder import FEATURES
-from triton_models.modeling.audio.tracks import TOKEN_CHANNELS
+from triton_models.modeling.audio.cues import AMBIENCES
+from triton_models.modeling.audio.reader import GRID
+from triton_models.modeling.audio.tracks import CHANNELS, TOKEN_CHANNELS, Hit, SoundTracks
+from triton_models.modeling.reference import ReferenceConfig
+from triton_models.modeling.vae import VideoVAE
 from triton_models.training.audio import loop
 from triton_models.training.audio.loop import LoopSettings, averaged, fit
 from triton_models.training.audio.measures import NearestProfile, onset_offsets_ms, tonality
-from triton_models.training.audio.prepare import prepared
+from triton_models.training.audio.prepare import prepared, reader_target
+from triton_models.training.audio.reader import Pictures
 
 RATE = 24_000
 
 
-def settings(file: Path) -> LoopSettings:
-    return LoopSettings(steps=8, learning_rate=0.1, file=file)
-
-
-def learner() -> tuple[torch.nn.Linear, Callable[[int], torch.Tensor]]:
+def learner() -> tuple[torch.nn.Sequential, Callable[[int], torch.Tensor]]:
     torch.manual_seed(0)
-    network = torch.nn.Linear(3, 1)
+    network = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 1))
 
     def loss_at(step: int) -> torch.Tensor:
         batch = torch.randn(4, 3, generator=torch.Generator().manual_seed(step))
@@ -33,8 +34,15 @@ def learner() -> tuple[torch.nn.Linear, Callable[[int], torch.Tensor]]:
     return network, loss_at
 
 
-def test_a_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("muon", [None, "0."])
+def test_a_resumed_run_ends_where_an_unbroken_one_does(
+    muon: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loop, "_SAVE_EVERY_S", 0.0)
+
+    def settings(file: Path) -> LoopSettings:
+        return LoopSettings(steps=8, learning_rate=0.1, file=file, muon=muon)
+
     whole, loss_at = learner()
     fit(whole, loss_at, settings(tmp_path / "whole.pt"))
 
@@ -49,15 +57,40 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path, monkeypat
         fit(broken, stops, settings(tmp_path / "broken.pt"))
     again, loss_at = learner()
     fit(again, loss_at, settings(tmp_path / "broken.pt"))
-    assert torch.equal(again.weight, whole.weight)
-    assert torch.equal(averaged(tmp_path / "broken.pt")["weight"], whole.weight)
+    average = averaged(tmp_path / "broken.pt")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value)
+        assert torch.equal(average[name], value)
 
 
 def test_a_prepared_clip_has_matching_lengths() -> None:
-    clip = prepared(1)
+    torch.manual_seed(0)
+    clip = prepared(1, VideoVAE(ReferenceConfig().vae).eval())
     assert clip["features"].shape == (125, FEATURES)
     assert clip["tracks"].shape == (125, TOKEN_CHANNELS)
-    assert clip["conditions"].shape == (7,)
+    assert clip["ambience"].shape == (len(AMBIENCES),)
+    assert clip["frames"].shape == (60, 3, GRID, GRID)
+    assert clip["target"].shape == (len(CHANNELS), 250)
+
+
+def test_a_mirror_changes_what_is_left_and_right_and_nothing_else() -> None:
+    half = torch.rand(1, 60, 3, GRID, GRID // 2)
+    frames = torch.cat([half, half.flip(-1)], dim=-1)
+    pictures = Pictures((255 * frames).byte(), torch.ones(1, len(CHANNELS), 250))
+    _, target = pictures.example(3)
+    sided = torch.tensor([name.endswith("pan") for name in CHANNELS])
+    assert (target[:, ~sided] == 1).all()
+    assert set(target[:, sided].flatten().tolist()) == {-1, 1}
+
+
+def test_reader_targets_hold_size_and_place_of_each_hit() -> None:
+    still = np.zeros(250, np.float32)
+    hits = (Hit(1.0, 0.8, 0.5, -0.25), Hit(3.0, 0.4, 1.0, 0.75))
+    target = reader_target(SoundTracks(hits, still, still, still, still))
+    for hit in hits:
+        at = round(hit.time_s * 50)
+        assert target[1, at].item() == pytest.approx(hit.size, abs=1e-5)
+        assert target[2, at].item() == pytest.approx(hit.pan, abs=1e-5)
 
 
 @pytest.mark.parametrize("late_ms", [-60, 0, 35])

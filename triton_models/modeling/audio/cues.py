@@ -1,7 +1,8 @@
 """What a prompt and a request ask to hear.
 
-Algorithm 6 of the source calls this `parse_audio_cues`. The world of the REFERENCE model knows five ambiences; a word
-that names one directly ("rain", "waves") or names a place that has one ("beach", "forest") is a cue for it.
+Algorithm 6 of the source calls this `parse_audio_cues`. The model knows six ambiences; a word that names a sound
+directly ("chirping", "waves", "traffic") is a cue for it. What a place sounds like ("on the beach") is not looked up
+here: `ambience.py` learns it from captions.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-AMBIENCES = ("birds", "wind", "waves", "night", "rain")
-"""The background sounds the model was trained on, in the order of its condition vector."""
+AMBIENCES = ("birds", "wind", "waves", "night", "rain", "city")
+"""The background sounds the model was trained on, in the order of its condition vector; "night" is crickets."""
 
 
 class CueKind(StrEnum):
@@ -47,15 +48,12 @@ class AudioFlags:
 _VOCABULARY: tuple[tuple[CueKind, str, str], ...] = (
     (CueKind.SPEECH, "speech", r"speak\w*|speech|talk\w*|say(?:s|ing)?|narrat\w+|voices?|dialog(?:ue)?|sing(?:s|ing)"),
     (CueKind.MUSIC, "music", r"music\w*|melod\w+|song|piano|guitar|orchestra\w*|soundtrack|chords?"),
-    (CueKind.AMBIENT, "birds", r"birds?|birdsong|chirp\w*|grass\w*|meadows?|forest|garden|park|green field|lawn"),
-    (
-        CueKind.AMBIENT,
-        "wind",
-        r"winds?|windy|breez\w+|gust\w*|storm\w*|deserts?|dunes?|sand\w*|snow(?!-white)\w*|blizzard",
-    ),
-    (CueKind.AMBIENT, "waves", r"waves?|surf|sea|seaside|oceans?|beach\w*|shores?|lakes?|water"),
-    (CueKind.AMBIENT, "night", r"crickets?|night\w*|midnight|moon\w*|stars|starry"),
-    (CueKind.AMBIENT, "rain", r"rain\w*|drizzl\w+|downpour|shower\w*"),
+    (CueKind.AMBIENT, "birds", r"birds?|birdsong|chirp\w*|twitter\w*"),
+    (CueKind.AMBIENT, "wind", r"winds?|windy|breez\w+|gust\w*|blizzard"),
+    (CueKind.AMBIENT, "waves", r"waves?|surf"),
+    (CueKind.AMBIENT, "night", r"crickets?|cicadas?"),
+    (CueKind.AMBIENT, "rain", r"rain|rain(?:s|y|ing|drops?|fall|storm)|drizzl\w+|downpour"),
+    (CueKind.AMBIENT, "city", r"traffic|city hum|car engines?|honking"),
     (
         CueKind.EFFECTS,
         "impact",
@@ -80,15 +78,7 @@ def parse_audio_cues(prompt: str) -> tuple[AudioCue, ...]:
     return tuple(cue for _, cue in sorted(found, key=lambda item: item[0]))
 
 
-CONDITIONS = ("include_music", "include_ambient", *AMBIENCES)
-"""Meaning of each number of a condition vector."""
-
-
-def condition_vector(flags: AudioFlags, cues: Iterable[AudioCue] = ()) -> tuple[float, ...]:
-    """Flags and named ambiences as 0 or 1, in the order of CONDITIONS.
-
-    A flag outranks the prompt: what the request switches off is not asked for, whatever the words say.
-    """
-    named = {cue.sound for cue in cues if cue.kind is CueKind.AMBIENT}
-    ambiences = (float(flags.include_ambient and name in named) for name in AMBIENCES)
-    return (float(flags.include_music), float(flags.include_ambient), *ambiences)
+def condition_vector(ambience: Iterable[str]) -> tuple[float, ...]:
+    """Ambiences to be heard as 0 or 1, in the order of AMBIENCES."""
+    wanted = frozenset(ambience)
+    return tuple(float(name in wanted) for name in AMBIENCES)

@@ -7,7 +7,7 @@
 A model directory holds `audio.json` (an `AudioConfig`) and `audio.safetensors` (`AudioNetworks`), beside the video
 model's `video_vae.safetensors`, whose linear part shows what the latents depict.
 
-Legend: L audio latents, C latent channels, K text tokens, D text width, f latent frames, h/w latent height and width.
+Legend: L audio latents, C channels, K text tokens, D text width, f latent frames, h/w latent height and width.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from numpy.typing import NDArray
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from triton_models.modeling.audio.ambience import AmbienceReader, AmbienceReaderConfig
 from triton_models.modeling.audio.autoencoder import AudioAutoencoder, AudioAutoencoderConfig
-from triton_models.modeling.audio.cues import AudioCue, AudioFlags, condition_vector
+from triton_models.modeling.audio.cues import AMBIENCES, AudioCue, AudioFlags, CueKind, condition_vector
 from triton_models.modeling.audio.dit import AudioConditions, AudioDiT, AudioDiTConfig
 from triton_models.modeling.audio.reader import PictureReader, ReaderConfig, pool_latents, read_tracks
+from triton_models.modeling.audio.score import compose
 from triton_models.modeling.audio.spectrum import SAMPLE_RATE, latent_frames, synthesise
 from triton_models.modeling.audio.sync import SyncReport, align
-from triton_models.modeling.audio.tracks import TOKEN_RATE_HZ, TRACK_RATE_HZ, SoundTracks, track_tokens
+from triton_models.modeling.audio.tracks import TRACK_RATE_HZ, SoundTracks, track_tokens
 from triton_models.modeling.checkpoint import write_atomically
 from triton_models.modeling.dit import Text
 from triton_models.modeling.flow import SamplerState, Velocity, advance, seeded_noise, shifted_schedule
@@ -44,6 +46,8 @@ WEIGHTS_FILE = "audio.safetensors"
 
 _NOISE_STREAM = 1
 """The video takes stream 0 of a seed: picture and sound never share noise."""
+_SCORE_STREAM = 6
+"""Keeps the draws of the score apart from others of the same seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +55,13 @@ class AudioConfig:
     """Sizes of the networks and how they are sampled."""
 
     sample_rate: int = SAMPLE_RATE
-    steps: int = 24
-    guidance: float = 1.0
+    steps: int = 12
     shift: float = 2.0
     """Of the schedule, see `flow.shift_time`."""
     autoencoder: AudioAutoencoderConfig = field(default_factory=AudioAutoencoderConfig)
     dit: AudioDiTConfig = field(default_factory=AudioDiTConfig)
     reader: ReaderConfig = field(default_factory=ReaderConfig)
+    ambience: AmbienceReaderConfig = field(default_factory=AmbienceReaderConfig)
 
     @classmethod
     def from_json(cls, text: str) -> AudioConfig:
@@ -66,6 +70,7 @@ class AudioConfig:
         fields["autoencoder"] = AudioAutoencoderConfig(**fields["autoencoder"])
         fields["dit"] = AudioDiTConfig(**fields["dit"])
         fields["reader"] = ReaderConfig(**{**fields["reader"], "dilations": tuple(fields["reader"]["dilations"])})
+        fields["ambience"] = AmbienceReaderConfig(**fields["ambience"])
         return cls(**fields)
 
     def to_json(self) -> str:
@@ -81,6 +86,7 @@ class AudioNetworks(nn.Module):
         self.autoencoder = AudioAutoencoder(config.autoencoder)
         self.dit = AudioDiT(config.dit)
         self.reader = PictureReader(config.reader)
+        self.ambience = AmbienceReader(config.ambience)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +104,7 @@ class AudioRequest:
     duration_s: float
     flags: AudioFlags
     cues: tuple[AudioCue, ...] = ()
-    """Of `parse_audio_cues(prompt)`. They choose the ambience: the shipped weights barely listen to the embeddings, and
-    without cues make the same average background for every prompt."""
+    """Of `parse_audio_cues(prompt)`: ambiences named here are heard beside those read from the embeddings."""
     seed: int
     steps: int | None = None
     """Denoising steps; None takes the model's default."""
@@ -122,8 +127,19 @@ class AudioClip:
     """Stereo [2, round(duration_s * sample_rate)] in -1..1."""
     sample_rate: int
     sync: SyncReport
+    ambience: tuple[str, ...]
+    """The background sounds it was made with, names of `cues.AMBIENCES`."""
     omitted: tuple[str, ...]
     """What was asked for and this model cannot make: ("speech",) or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a clip should sound like."""
+
+    samples: int
+    tracks: SoundTracks
+    ambience: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -148,52 +164,53 @@ class AudioModel:
         if samples < 1:
             raise ValueError(f"a clip of {request.duration_s} s has no sound")
         with torch.inference_mode():
-            tracks = self.read(request)
-        state = self._start(latent_frames(samples), request)
-        velocity = self._velocity(request, tracks)
+            plan = Plan(samples, self.read(request), self.ambience(request))
+        state, velocity = self._start(plan, request), self._velocity(plan, request)
         while not state.finished:
             with torch.inference_mode():
                 state = advance(state, velocity)
             yield AudioStep(state.step, state.total_steps)
-        yield self._finish(state.latent, samples, tracks, request)
+        yield self._finish(state.latent, plan, request)
 
     def read(self, request: AudioRequest) -> SoundTracks:
         """What the picture says about the sound."""
         frames = pool_latents(self.vae, request.video_latents)
         return read_tracks(self.networks.reader, frames, request.latent_fps * TEMPORAL_FACTOR)
 
-    def _start(self, frames: int, request: AudioRequest) -> SamplerState:
+    def ambience(self, request: AudioRequest) -> tuple[str, ...]:
+        """What should be heard in the background: what the prompt names or means, unless the flags forbid it.
+
+        Raises:
+            ValueError: the embeddings' width is not the model's.
+        """
+        text = Text(request.text_embeddings[None].float(), request.text_mask[None])
+        if (width := text.embeddings_BKD.shape[-1]) != self.config.ambience.text_width:
+            raise ValueError(f"text embeddings have width {width}, not {self.config.ambience.text_width}")
+        if not request.flags.include_ambient:
+            return ()
+        meant, named = self.networks.ambience.names(text), {c.sound for c in request.cues if c.kind is CueKind.AMBIENT}
+        return tuple(name for name in AMBIENCES if name in meant or name in named)
+
+    def _start(self, plan: Plan, request: AudioRequest) -> SamplerState:
         steps = self.config.steps if request.steps is None else request.steps
-        noise = seeded_noise(request.seed, _NOISE_STREAM, (1, frames, self.config.autoencoder.channels))
+        shape = (1, latent_frames(plan.samples), self.config.autoencoder.channels)
+        noise = seeded_noise(request.seed, _NOISE_STREAM, shape)
         return SamplerState(noise, 0, shifted_schedule(steps, self.config.shift), "euler", request.seed)
 
-    def _velocity(self, request: AudioRequest, tracks: SoundTracks) -> Velocity:
-        """The network under these conditions; guidance on the words is one batch of two, scale 1 does without."""
-        tokens, seconds = track_tokens(tracks, max(round(request.duration_s * TOKEN_RATE_HZ), 1))
-        text = Text(request.text_embeddings[None].float(), request.text_mask[None])
-        if (width := text.embeddings_BKD.shape[-1]) != self.config.dit.text_width:
-            raise ValueError(f"text embeddings have width {width}, not {self.config.dit.text_width}")
-        wishes = torch.tensor([condition_vector(request.flags, request.cues)])
-        given = AudioConditions(text, tokens[None], seconds, wishes)
-        dit, scale = self.networks.dit, self.config.guidance
-        if scale == 1:
-            return lambda latent_1LC, t: dit(latent_1LC, torch.full((1,), t), given)
-        both = given.stacked_on(given.without_words())
+    def _velocity(self, plan: Plan, request: AudioRequest) -> Velocity:
+        """The network under these conditions."""
+        score = compose(np.random.default_rng((request.seed, _SCORE_STREAM))) if request.flags.include_music else None
+        tokens = track_tokens(plan.tracks, score, latent_frames(plan.samples))
+        given = AudioConditions(tokens[None], torch.tensor([condition_vector(plan.ambience)]))
+        return lambda latent_1LC, t: self.networks.dit(latent_1LC, torch.full((1,), t), given)
 
-        def velocity(latent_1LC: Tensor, t: float) -> Tensor:
-            towards, away = dit(latent_1LC.repeat(2, 1, 1), torch.full((2,), t), both).chunk(2)
-            guided: Tensor = away + scale * (towards - away)
-            return guided
-
-        return velocity
-
-    def _finish(self, latent_1LC: Tensor, samples: int, tracks: SoundTracks, request: AudioRequest) -> AudioClip:
+    def _finish(self, latent_1LC: Tensor, plan: Plan, request: AudioRequest) -> AudioClip:
         with torch.inference_mode():
             picture = self.networks.autoencoder.decode(latent_1LC)
-            stereo = synthesise(picture, samples, request.seed)[0].numpy()
-        waveform, report = align(stereo, self.config.sample_rate, tracks.energy, TRACK_RATE_HZ)
+            stereo = synthesise(picture, plan.samples, request.seed)[0].numpy()
+        waveform, report = align(stereo, self.config.sample_rate, plan.tracks.energy, TRACK_RATE_HZ)
         omitted = ("speech",) if request.flags.include_speech else ()
-        return AudioClip(np.ascontiguousarray(waveform), self.config.sample_rate, report, omitted)
+        return AudioClip(np.ascontiguousarray(waveform), self.config.sample_rate, report, plan.ambience, omitted)
 
 
 def load_audio_model(directory: Path) -> AudioModel:

@@ -58,7 +58,7 @@ class PictureReader(nn.Module):
     def forward(self, frames_BFCP: Tensor, fps: float) -> Tensor:
         """[B, len(CHANNELS), T] from frames [B, F, 3, 24, 24] in 0..1 whose frame i is at i / fps seconds.
 
-        `impact` is a logit; `impact_size` here is the size itself, meaningful at impacts.
+        `impact` is a logit; `impact_size` and `impact_pan` here are size and place themselves, meaningful at impacts.
         """
         x = self.enter(_resample(self._look(frames_BFCP), fps))
         for layer in self.over_time:
@@ -111,13 +111,14 @@ def pool_latents(vae: VideoVAE, latent_fhwC: Tensor) -> Tensor:
 def read_tracks(reader: PictureReader, pooled_FCP: Tensor, fps: float) -> SoundTracks:
     """What the frames of one clip (from `pool_frames`) say about its sound."""
     raw = reader(pooled_FCP[None], fps)[0]
-    impact, size, whoosh, roll, pan = raw.numpy()
-    strength = 1 / (1 + np.exp(-impact))
+    impact, size, place, whoosh, roll, tone, pan = raw.numpy()
+    strength, size, place = 1 / (1 + np.exp(-impact)), np.clip(size, 0, 1), np.clip(place, -1, 1)
     hits = tuple(
-        Hit((peak + 0.5) / TRACK_RATE_HZ, float(strength[round(peak)]), float(np.clip(size[round(peak)], 0, 1)))
+        Hit((peak + 0.5) / TRACK_RATE_HZ, *(float(curve[round(peak)]) for curve in (strength, size, place)))
         for peak in _peaks(strength)
     )
-    return SoundTracks(hits, np.clip(whoosh, 0, 1), np.clip(roll, 0, 1), np.clip(pan, -1, 1))
+    whoosh, roll, tone = np.clip([whoosh, roll, tone], 0, 1)
+    return SoundTracks(hits, whoosh, roll, tone, np.clip(pan, -1, 1))
 
 
 def _peaks(curve: NDArray[np.float32]) -> Iterator[float]:

@@ -1,1 +1,1 @@
-"""Training of the audio model, in this order: prepare, autoencoder, reader, dit, evaluate."""
+"""Training of the audio model, in this order: ambience, prepare, autoencoder, reader, dit, publish."""

@@ -22,7 +22,7 @@ _NEPERS_TO_DB = 8.686
 
 def main() -> None:
     """Runs the stage."""
-    given = begin(stage_parser(__doc__ or "", steps=800, learning_rate=1e-3))
+    given = begin(stage_parser(__doc__ or "", steps=400, learning_rate=1e-3))
     features = load_file(given.run / CLIPS_FILE)["features"].float()
     network = AudioAutoencoder(AudioAutoencoderConfig())
     network.initialise(features.flatten(0, 1)[::3])

@@ -29,6 +29,8 @@ class LoopSettings:
     """Share of the old moving average kept at each step."""
     file: Path
     """Where the run is saved and resumed from."""
+    muon: str | None = None
+    """Prefix of the layers whose matrices Muon learns, at AdamW's step size; AdamW learns all else."""
 
 
 def stage_parser(description: str, steps: int, learning_rate: float) -> argparse.ArgumentParser:
@@ -54,7 +56,7 @@ def fit(network: nn.Module, loss_at: Callable[[int], Tensor], settings: LoopSett
 
     `loss_at(step)` must draw its batch from the step alone: then a resumed run sees the same data.
     """
-    optimiser = torch.optim.AdamW(network.parameters(), settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    optimiser = _optimiser(network, settings)
     average = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     step, spent_s = _resume(network, optimiser, average, settings.file)
     started = saved = time.monotonic()
@@ -71,7 +73,50 @@ def fit(network: nn.Module, loss_at: Callable[[int], Tensor], settings: LoopSett
     network.load_state_dict(average)
 
 
-def _update(network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, rate: float) -> float:
+class _Both:
+    """Two optimisers as one."""
+
+    def __init__(self, first: torch.optim.Optimizer, second: torch.optim.Optimizer) -> None:
+        self._both = (first, second)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return [group for each in self._both for group in each.param_groups]
+
+    def zero_grad(self, *, set_to_none: bool) -> None:
+        for each in self._both:
+            each.zero_grad(set_to_none=set_to_none)
+
+    def step(self) -> None:
+        for each in self._both:
+            each.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"first": self._both[0].state_dict(), "second": self._both[1].state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._both[0].load_state_dict(state["first"])
+        self._both[1].load_state_dict(state["second"])
+
+
+_Optimiser = torch.optim.Optimizer | _Both
+
+
+def _optimiser(network: nn.Module, settings: LoopSettings) -> _Optimiser:
+    def adam(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(parameters, settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+
+    if settings.muon is None:
+        return adam(list(network.parameters()))
+    named = dict(network.named_parameters())
+    inner = [name for name in named if name.startswith(settings.muon) and name.endswith("weight")]
+    matrices = [named.pop(name) for name in inner if named[name].ndim == 2]
+    others = list(named.values())
+    muon = torch.optim.Muon(matrices, settings.learning_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    return _Both(muon, adam(others))
+
+
+def _update(network: nn.Module, optimiser: _Optimiser, loss: Tensor, rate: float) -> float:
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.zero_grad(set_to_none=True)
@@ -94,7 +139,7 @@ def _follow(average: dict[str, Tensor], network: nn.Module, keep: float) -> None
 
 def _save(
     network: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    optimiser: _Optimiser,
     average: dict[str, Tensor],
     file: Path,
     step: int,
@@ -110,9 +155,7 @@ def _save(
     partial.replace(file)
 
 
-def _resume(
-    network: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], file: Path
-) -> tuple[int, float]:
+def _resume(network: nn.Module, optimiser: _Optimiser, average: dict[str, Tensor], file: Path) -> tuple[int, float]:
     if not file.exists():
         return 0, 0.0
     state: dict[str, Any] = torch.load(file, weights_only=True)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from triton_models.modeling.audio.model import AudioConfig, AudioNetworks, save_audio_model
+from triton_models.training.audio.ambience import AMBIENCE_FILE
 from triton_models.training.audio.autoencoder import AUTOENCODER_FILE
 from triton_models.training.audio.dit import DIT_FILE
 from triton_models.training.audio.loop import REFERENCE, RUN_FOLDER, averaged
@@ -23,6 +24,7 @@ def main() -> None:
     networks.autoencoder.load_state_dict(averaged(given.run / AUTOENCODER_FILE))
     networks.dit.load_state_dict(averaged(given.run / DIT_FILE))
     networks.reader.load_state_dict(averaged(given.run / READER_FILE))
+    networks.ambience.load_state_dict(averaged(given.run / AMBIENCE_FILE))
     save_audio_model(config, networks, given.weights)
 
 

@@ -1,57 +1,67 @@
-"""Trains the picture reader: `python -m triton_models.training.audio.reader`. Clips are rendered as they are needed.
+"""Trains the picture reader: `python -m triton_models.training.audio.reader` (after `prepare`).
 
-Most go through the latents of the video autoencoder, which blur motion within four frames: the reader learns
-to see through that. What a small video model draws is also softer and less steady than a rendering, so frames are
-blurred, shaken in brightness and given noise.
+What a small video model draws is softer and less steady than a rendering, so frames are blurred, shaken in brightness
+and given noise; and mirrored, which also mirrors what is heard.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as fn
 
-from triton_models.modeling.audio.model import load_video_vae
 from triton_models.modeling.audio.reader import PictureReader, ReaderConfig
-from triton_models.modeling.audio.tracks import CHANNELS, TRACK_RATE_HZ, SoundTracks, bumps
-from triton_models.modeling.reference import VAE_FILE
-from triton_models.modeling.vae import VideoVAE
-from triton_models.training.audio.clips import CLIP_S, Clip, sample_clip
-from triton_models.training.audio.loop import REFERENCE, LoopSettings, begin, fit, stage_parser
+from triton_models.modeling.audio.tracks import CHANNELS, TRACK_RATE_HZ
+from triton_models.training.audio.clips import FPS
+from triton_models.training.audio.loop import LoopSettings, begin, fit, stage_parser
+from triton_models.training.audio.prepare import CLIPS_FILE
 
 READER_FILE = "reader.pt"
 
 _BATCH = 8
-_FRAME_RATES = (8.0, 12.0, 12.0, 16.0, 24.0)
-_FIRST_SEED = 1_000_000
-"""Far from the seeds of `prepare`, so that evaluation on those is on unseen clips."""
-_CODED_SHARE = 0.75
+_CROP_S = 2.5
+"""Length of a training example: what the reader knows of an instant lies within 1.3 s of it."""
+_STARTS = 6
+"""Crops start at one of so many half seconds."""
 _HIT_WEIGHT = 6.0
+_SIDED = [CHANNELS.index("impact_pan"), CHANNELS.index("pan")]
+"""Channels that change their sign in a mirror."""
 
 
 @dataclass(frozen=True)
-class Example:
-    """A batch for the reader."""
+class Pictures:
+    """Prepared clips."""
 
-    frames_BFCP: Tensor
-    target_BCT: Tensor
-    fps: float
+    frames: Tensor
+    """uint8 [clips, F, 3, 24, 24]."""
+    target: Tensor
+    """[clips, len(CHANNELS), T]."""
+
+    def example(self, step: int) -> tuple[Tensor, Tensor]:
+        """Frames [B, F, 3, 24, 24] as a small model might have drawn them, and what the reader should answer."""
+        rng = np.random.default_rng((step, 4))
+        rows = rng.integers(len(self.frames), size=_BATCH)
+        starts = rng.integers(_STARTS, size=_BATCH)
+        frames = torch.stack([worn(crop.float() / 255, rng) for crop in _crops(self.frames, rows, starts, 1, FPS)])
+        target = torch.stack(_crops(self.target, rows, starts, 2, TRACK_RATE_HZ)).float()
+        mirrored = torch.from_numpy(rng.random(_BATCH) < 0.5)
+        frames[mirrored] = frames[mirrored].flip(-1)
+        signs = torch.ones(_BATCH, len(CHANNELS), 1)
+        signs[mirrored[:, None] & torch.isin(torch.arange(len(CHANNELS)), torch.tensor(_SIDED))] = -1
+        return frames, target * signs
 
 
-def example(step: int, vae: VideoVAE | None) -> Example:
-    """The batch of a step; most clips pass through the latents of `vae` if there is one."""
-    rng = np.random.default_rng((step, 4))
-    fps = float(rng.choice(_FRAME_RATES))
-    count = round(CLIP_S * fps)
-    clips = [sample_clip(_FIRST_SEED + step * _BATCH + index) for index in range(_BATCH)]
-    coded = rng.random(_BATCH) < _CODED_SHARE
-    pictures = [clip.frames(fps, count, vae if through else None) for clip, through in zip(clips, coded, strict=True)]
-    frames = torch.stack([worn(picture, rng) for picture in pictures])
-    return Example(frames, torch.stack([_target(clip) for clip in clips]), fps)
+def _crops(
+    clips: Tensor, rows: NDArray[np.int64], starts: NDArray[np.int64], axis: int, rate_hz: float
+) -> list[Tensor]:
+    """Of each row, _CROP_S along the time axis `axis`, from its start in half seconds."""
+    length, half = round(_CROP_S * rate_hz), round(rate_hz / 2)
+    return [clips[row].narrow(axis - 1, start * half, length) for row, start in zip(rows, starts.tolist(), strict=True)]
 
 
 def worn(frames_FCP: Tensor, rng: np.random.Generator) -> Tensor:
@@ -64,35 +74,25 @@ def worn(frames_FCP: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def reader_loss(raw_BCT: Tensor, target_BCT: Tensor) -> Tensor:
-    """Cross-entropy for hits, squared error for the rest; the size counts only where there is a hit."""
+    """Cross-entropy for hits, squared error for the rest; size and place of a hit count only where there is one."""
     impact, wanted = raw_BCT[:, 0], target_BCT[:, 0]
     hits = fn.binary_cross_entropy_with_logits(impact, wanted, weight=1 + _HIT_WEIGHT * wanted)
-    size = (wanted * (raw_BCT[:, 1] - target_BCT[:, 1]) ** 2).mean()
-    motion = fn.mse_loss(raw_BCT[:, 2:], target_BCT[:, 2:])
-    return hits + 5 * size + motion
-
-
-def _target(clip: Clip) -> Tensor:
-    tracks: SoundTracks = clip.tracks()
-    length = round(CLIP_S * TRACK_RATE_HZ)
-    impact, sized = bumps(tracks.hits, length)
-    size = np.divide(sized, impact, out=np.zeros_like(sized), where=impact > 1e-3)
-    channels = dict(zip(CHANNELS, (impact.clip(0, 1), size, tracks.whoosh, tracks.roll, tracks.pan), strict=True))
-    return torch.from_numpy(np.stack([channels[name] for name in CHANNELS]).astype(np.float32))
+    details = (wanted[:, None] * (raw_BCT[:, 1:3] - target_BCT[:, 1:3]) ** 2).mean()
+    motion = fn.mse_loss(raw_BCT[:, 3:], target_BCT[:, 3:])
+    return hits + 10 * details + 5 * motion
 
 
 def main() -> None:
     """Runs the stage."""
-    parser = stage_parser(__doc__ or "", steps=1400, learning_rate=2e-3)
-    parser.add_argument("--weights", type=Path, default=REFERENCE, help="folder with the video autoencoder")
-    given = begin(parser)
-    vae = load_video_vae(given.weights) if (given.weights / VAE_FILE).exists() else None
+    given = begin(stage_parser(__doc__ or "", steps=800, learning_rate=3e-3))
+    clips = load_file(given.run / CLIPS_FILE)
+    pictures = Pictures(clips["frames"], clips["target"])
     network = PictureReader(ReaderConfig())
     network.find.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.5 times as fast on CPUs
 
     def loss_at(step: int) -> Tensor:
-        batch = example(step, vae)
-        return reader_loss(network(batch.frames_BFCP, batch.fps), batch.target_BCT)
+        frames, target = pictures.example(step)
+        return reader_loss(network(frames, FPS), target)
 
     fit(network, loss_at, LoopSettings(
         steps=given.steps, learning_rate=given.learning_rate, file=given.run / READER_FILE,
