@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_CANCELLATIONS = 10
+
 logger = logging.getLogger(__name__)
 
 
@@ -133,9 +135,21 @@ class Runtime:
         waiting = asyncio.wait(finishing, timeout=grace_s) if finishing else asyncio.sleep(0)
         await asyncio.gather(server.stop(grace_s), waiting)
         # Plain tasks last: calls that were still running may have relied on them.
-        for task in tasks:
+        await _end_all(set(tasks))
+
+
+async def _end_all(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancels until all have ended: `wait_for` of Python 3.11, which libraries use, now and then swallows one."""
+    pending = tasks
+    for _ in range(_CANCELLATIONS):
+        for task in pending:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if pending:
+            _, pending = await asyncio.wait(pending, timeout=1)
+    await asyncio.gather(*(tasks - pending), return_exceptions=True)
+    if pending:
+        names = sorted(task.get_name() for task in pending)
+        logger.error("background tasks do not end", extra={"tasks": names})
 
 
 def run_service(service: str, settings: ServiceSettings, build: Callable[[Runtime], Awaitable[None]]) -> int:

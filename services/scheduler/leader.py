@@ -61,7 +61,7 @@ class Leadership:
                     await self._wait_for_lock(session)
                     logger.info("leading")
                     await self._hold(session, lead)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as exc:
                 logger.warning("not leading", extra={"error": repr(exc)})
             await asyncio.sleep(self._check_s)
 
