@@ -35,7 +35,11 @@ QUICK: Mapping[str, Environment] = {
         "KINEMESH_WEBHOOK_TIMEOUT_S": "3",
     },
     "transcoder": {"KINEMESH_H264_PRESET": "ultrafast"},
-    "worker": {"KINEMESH_CHECKPOINT_EVERY_STEPS": "2"},
+    "worker": {
+        "KINEMESH_CHECKPOINT_EVERY_STEPS": "2",
+        "KINEMESH_MODEL_LOAD_TIMEOUT_S": "300",
+        "KINEMESH_TRITON_START_TIMEOUT_S": "300",
+    },
 }
 """What differs from the mesh that users start: by name, for `worker` both."""
 READY_WITHIN_S = 300.0
