@@ -105,7 +105,7 @@ class Client:
             try:
                 response = await self._http.request(method, path, **options)
                 self.answers[response.status_code] += 1
-                if response.status_code not in _OUTAGE and (response.json() or True):
+                if _is_definite(response):
                     return response
                 last: object = response
             except _BROKEN as error:
@@ -116,6 +116,12 @@ class Client:
 
     async def _pause(self) -> None:
         await asyncio.sleep(self._random.uniform(0.1, 0.5))
+
+
+def _is_definite(response: httpx.Response) -> bool:
+    """Whether a repetition would get the same answer; raises JSONDecodeError for one that is not the system's own."""
+    reason = response.json().get("code")
+    return response.status_code not in _OUTAGE and reason != "IDEMPOTENCY_KEY_IN_USE"
 
 
 def _event(data: dict[str, Any]) -> StreamEvent:
