@@ -14,7 +14,7 @@ from triton_models.training.world import scene
         ("heavy rain in a city with traffic", ["rain", "city"]),
         ("Waves crashing on the beach", ["waves", "impact"]),
         ("a woman speaking, soft piano music", ["speech", "music"]),
-        ("a warm night, crickets", ["night"]),
+        ("a warm night, crickets chirping", ["night"]),
         ("a rainbow-coloured ball rolling left", ["motion"]),
         ("a white star at rest", []),
         ("the train in Spain", []),

@@ -48,7 +48,7 @@ class AudioFlags:
 _VOCABULARY: tuple[tuple[CueKind, str, str], ...] = (
     (CueKind.SPEECH, "speech", r"speak\w*|speech|talk\w*|say(?:s|ing)?|narrat\w+|voices?|dialog(?:ue)?|sing(?:s|ing)"),
     (CueKind.MUSIC, "music", r"music\w*|melod\w+|song|piano|guitar|orchestra\w*|soundtrack|chords?"),
-    (CueKind.AMBIENT, "birds", r"birds?|birdsong|chirp\w*|twitter\w*"),
+    (CueKind.AMBIENT, "birds", r"birds?|songbirds?|birdsong|twitter\w*"),
     (CueKind.AMBIENT, "wind", r"winds?|windy|breez\w+|gust\w*|blizzard"),
     (CueKind.AMBIENT, "waves", r"waves?|surf"),
     (CueKind.AMBIENT, "night", r"crickets?|cicadas?"),
