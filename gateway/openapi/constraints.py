@@ -6,7 +6,9 @@ from typing import Any
 
 _CREATE = "kinemesh.video.v1.CreateVideoRequest"
 _UUID = {"format": "uuid"}
-_NOT_BLANK = r"^[^\u0000]*[^\s\u0000-\u001f\u0085][^\u0000]*$"
+# What Python takes for blank; JavaScript's \s is another set.
+_BLANK = r"\t-\r\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_NOT_BLANK = rf"^[^\u0000]*[^\u0000{_BLANK}][^\u0000]*$"
 _TEXT = r"^[^\u0000]*$"
 _PAGE = {"minimum": 0, "maximum": 2**31 - 1}
 _STATUSES = [
