@@ -36,7 +36,7 @@ async def play(first: int, seeds: int, seconds: float, directory: Path | None) -
     results: list[Result] = []
     async with running_chaos_mesh(place) as mesh, in_arena(mesh) as arena:
         print(f"logs: {mesh.home.logs}", flush=True)
-        calm = await arena.learn(Plan(VIDEOS, seed=0))
+        calm = await arena.learn(VIDEOS)
         print(f"undisturbed, {calm}", flush=True)
         began = time.monotonic()
         for seed in itertools.count(first):

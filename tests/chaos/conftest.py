@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.chaos.load import VIDEOS, Plan
 from tests.chaos.mesh import running_chaos_mesh
 from tests.chaos.rounds import Arena, in_arena
 
@@ -23,9 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def arena(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Arena]:
-    """A mesh with two workers that has made the two quickest videos undisturbed."""
+    """A mesh with two workers."""
     directory = tmp_path_factory.mktemp("chaos")
     async with running_chaos_mesh(directory) as mesh, in_arena(mesh) as arena:
-        calm = await arena.learn(Plan([VIDEOS[0], VIDEOS[3]], seed=0))
-        assert calm.wrong == [], str(calm)
         yield arena

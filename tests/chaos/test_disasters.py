@@ -45,6 +45,7 @@ def make_nats(folder: Path) -> Nats:
     return Nats(directory=folder / "nats", log=folder / "nats.log", port=free_port(), password="password")
 
 
+@pytest.mark.long
 async def test_one_failing_call_in_ten_changes_nothing(
     postgres: Postgres, nats: Nats, objectstore: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +101,7 @@ def on_disk(postgres: Postgres, disk: LoopDisk, *flags: str) -> Program:
 
 
 @needs_disks
+@pytest.mark.long
 async def test_a_power_cut_of_the_database_s_disk_loses_no_accepted_video(
     nats: Nats, objectstore: ObjectStore, tmp_path: Path
 ) -> None:

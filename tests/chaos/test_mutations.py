@@ -106,6 +106,7 @@ async def execute(servers: Servers, statement: str, *values: object) -> None:
         await connection.close()
 
 
+@pytest.mark.long
 async def test_unharmed_the_core_is_sound(servers: Servers) -> None:
     async with watched(servers, zombies=0.5) as jobs:
         await jobs.ask()

@@ -19,8 +19,6 @@ CINEMAS = [CINEMA, {**CINEMA, "seed": 6}]
 
 @pytest.mark.long
 async def test_a_realtime_video_starts_within_two_steps_of_a_cinema_one(arena: Arena) -> None:
-    calm = await arena.learn(Plan(CINEMAS, seed=400))
-    assert calm.wrong == [], str(calm)
     result = await arena.play(Plan(CINEMAS, seed=401), lambda load: _interrupt(arena, load), "preempted CINEMA")
     assert result.wrong == [], str(result)
     victim, realtime = _victim(result), _of_tier(result, "REALTIME")
