@@ -34,7 +34,9 @@ def speech_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
         letters=LettersConfig(width=16, depth=1), acoustic=AcousticConfig(width=16, encoder_depth=1, decoder_depth=1)
     )
     networks = SpeechNetworks(config)
-    torch.nn.init.constant_(networks.acoustic.duration[-1].bias, 2.5)
+    last = networks.acoustic.duration[-1]
+    assert isinstance(last, torch.nn.Linear)
+    torch.nn.init.constant_(last.bias, 2.5)
     folder = tmp_path_factory.mktemp("speech")
     save_speech_model(SpeechModel(config, networks, EXCEPTIONS, digest=""), folder)
     save_lip_refiner(LipRefiner(FaceNet(), LipNet()), folder)

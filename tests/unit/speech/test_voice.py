@@ -62,7 +62,8 @@ def test_the_voice_is_silent_outside_its_plan_and_repeats_to_the_bit(voice: Spee
     plan = voice.plan_text("hello", 0, 3)
     assert plan is not None
     wave = voice.say(plan, 3 * RATE, seed=4)
-    assert (wave.shape, wave.dtype) == ((3 * RATE,), np.float32)
+    assert wave.shape == (3 * RATE,)
+    assert wave.dtype == np.float32
     assert not wave[: int((SPEECH_BEGINS_S - 0.05) * RATE)].any()
     assert wave[int(SPEECH_BEGINS_S * RATE) : int(plan.phonemes[-1].end_s * RATE)].any()
     assert not wave[int((plan.phonemes[-1].end_s + 0.15) * RATE) :].any()

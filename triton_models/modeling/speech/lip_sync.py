@@ -76,8 +76,9 @@ def loudness(voice_N: Wave, sample_rate: int, frames: int, fps: float) -> Track:
     sums = np.concatenate([[0.0], np.cumsum(voice_N.astype(np.float64) ** 2)])
     at = np.round(np.arange(frames) / fps * sample_rate).astype(int)
     low, high = np.clip(at - reach, 0, len(voice_N)), np.clip(at + reach, 0, len(voice_N))
-    power = (sums[high] - sums[low]) / (2 * reach)
-    return np.sqrt(np.maximum(power, 0))
+    power = np.maximum(sums[high] - sums[low], 0) / (2 * reach)
+    level: Track = np.sqrt(power)
+    return level
 
 
 def shifted(voice_N: Wave, shift_ms: float, sample_rate: int) -> Wave:

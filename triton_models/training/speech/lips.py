@@ -112,7 +112,8 @@ def _fit_lips(net: LipNet, pairs: list[Pair], given: argparse.Namespace) -> None
         painted = net((seen + 0.04 * noise).clamp(0, 1), pair.shapes_T2, places_in(height, width))
         # Most of the area stays as it is: what has to change counts more.
         weight = 1 + _CHANGE_WEIGHT * (seen - pair.wanted_T3hw).abs()
-        return (weight * (painted - pair.wanted_T3hw).abs()).mean()
+        error: Tensor = (weight * (painted - pair.wanted_T3hw).abs()).mean()
+        return error
 
     fit(net, loss, LoopSettings(steps=given.steps, learning_rate=given.learning_rate, file=given.run / "lips.pt"))
 
