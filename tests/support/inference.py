@@ -36,16 +36,16 @@ class Inference:
     config: ReferenceConfig
 
     def write_embeddings(self, path: Path, seed: int = 0, *, negative: bool = False) -> Path:
-        """Writes random embeddings of the right width."""
+        """Writes random embeddings of the right width, eight words long; a negative prompt of five."""
         import torch
         from safetensors.torch import save_file
 
         generator = torch.Generator().manual_seed(seed)
-        width = self.config.text.width
-        tensors = {"text_embeddings": torch.randn(8, width, generator=generator), "text_mask": torch.ones(8)}
-        if negative:
-            tensors["negative_embeddings"] = torch.randn(5, width, generator=generator)
-            tensors["negative_mask"] = torch.ones(5)
+        width, summary = self.config.text.width, self.config.text.summary_tokens
+        tensors = {}
+        for name, words in {"text": 8, "negative": 5}.items() if negative else (("text", 8),):
+            tensors[f"{name}_embeddings"] = torch.randn(summary + words, width, generator=generator)
+            tensors[f"{name}_mask"] = torch.ones(summary + words)
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, path)
         return path
