@@ -31,12 +31,10 @@ from .judges.questions import kind_of
 from .judges.train import CLIP_S, trained, view_scene
 from .latents import to_video
 from .run import RUNS, WEIGHTS
-from .samples import Settings, draw_sample, generate, held_out, scenes_from, telling_caption
+from .samples import draw_sample, held_out, scenes_from, telling_caption
 from .table import Goal, Row, Share, misses, table
 from .world.render import render
 from .world.scene import Scene
-
-__all__ = ["Settings", "generate"]
 
 _ACCURATE = Goal(0.95)
 _SEPARATE_SEED = 8 * 10**8
