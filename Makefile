@@ -48,7 +48,7 @@ test: check ## every check and every test
 
 chaos: setup ## kill everything under load, 20 seeds and the long tests: SEEDS=100, or MINUTES=60 of seeds
 	$(PYTHON) -m tests.chaos --seeds $(SEEDS) --minutes $(MINUTES)
-	$(PYTHON) -m pytest -m long tests/chaos
+	$(PYTHON) -m pytest -m long tests/chaos tests/integration/replicas
 
 check: setup ## style, types, import boundaries, contracts
 	$(PYTHON) -m ruff check .

@@ -32,8 +32,8 @@ from services.common.rpc.client import open_channel
 from services.common.rpc.server import RpcServer
 
 ISSUER, AUDIENCE = "https://issuer.test", "kinemesh"
-HEARTBEAT_S = 3.0
-"""Between pings of a WebSocket."""
+HEARTBEAT_S = 1.0
+"""Between pings of a WebSocket; shorter than the idle timeout of the tests, as it is in production."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
 
 import grpc
@@ -64,7 +64,7 @@ async def test_a_stream_ends_with_the_token(driver: Driver) -> None:
     await driver.cancel("expiring", request_id)
 
 
-async def _all(events: AsyncIterator[Any]) -> list[Any]:
+async def _all(events: AsyncIterable[Any]) -> list[Any]:
     return [event async for event in events]
 
 

@@ -76,8 +76,8 @@ def report(
     """
     voice = load_speech_model(weights)
     figures = [*_recognition(voice, phrases), *_letters(voice)]
-    refiner = find_lip_refiner(weights)
-    if draw is not None and refiner is not None:
+    if draw is not None:
+        refiner = find_lip_refiner(weights)
         figures += lip_figures([_talk(voice, refiner, draw, number, fps) for number in range(clips)])
     return figures
 
@@ -122,29 +122,30 @@ def _letters(voice: SpeechModel) -> list[Figure]:
 
 @dataclass(frozen=True)
 class Talk:
-    """A generated talking face: offsets in ms of its voice against its lips, None where no face is found."""
+    """A generated talking face: offsets in ms of its voice against its lips."""
 
-    as_generated: tuple[float, float] | None
+    as_generated: tuple[float, float]
     """(offset, confidence)."""
     lips_moved: tuple[float, float] | None
-    closures: tuple[bool, ...] = ()
-    """For each sound that closes the lips, whether they do, after they were moved."""
+    """None without a refiner, or where it finds no face."""
+    closures: tuple[bool, ...]
+    """For each sound that closes the lips, whether they do, after they were moved if they were."""
 
 
-def _talk(voice: SpeechModel, refiner: LipRefiner, draw: Draw, number: int, fps: float) -> Talk:
+def _talk(voice: SpeechModel, refiner: LipRefiner | None, draw: Draw, number: int, fps: float) -> Talk:
     prompt = f'a cartoon {VOICES[number % len(VOICES)]} saying "{WORDS[5 * number % len(WORDS)]}"'
     plan = voice.plan(prompt, _SEED + number, _DURATION_S)
+    if plan is None:
+        raise ValueError("a word of the talking faces must have a plan")
     frames = draw(prompt, _SEED + number)
-    if plan is None or not refiner.shows_face(frames):
-        return Talk(None, None)
     rate = voice.config.sample_rate
     heard = loudness(voice.say(plan, round(_DURATION_S * rate), _SEED + number), rate, len(frames), fps)
-    moved = np.concatenate(list(moved_lips([frames], refiner, plan, fps)))
-    return Talk(
-        offset_of(heard, openings(frames), fps),
-        offset_of(heard, openings(moved), fps),
-        closures(plan, openings(moved), fps),
-    )
+    seen = openings(frames)
+    as_generated = offset_of(heard, seen, fps)
+    if refiner is None or not refiner.shows_face(frames):
+        return Talk(as_generated, None, closures(plan, seen, fps))
+    moved = openings(np.concatenate(list(moved_lips([frames], refiner, plan, fps))))
+    return Talk(as_generated, offset_of(heard, moved, fps), closures(plan, moved, fps))
 
 
 def closures(plan: SpeechPlan, opening_T: NDArray[np.float64], fps: float) -> tuple[bool, ...]:
@@ -155,17 +156,22 @@ def closures(plan: SpeechPlan, opening_T: NDArray[np.float64], fps: float) -> tu
 
 
 def lip_figures(talks: Sequence[Talk]) -> list[Figure]:
-    """Means over the clips that show a face."""
-    generated = [talk.as_generated for talk in talks if talk.as_generated is not None]
+    """Means over all clips as generated, and over those whose lips were moved."""
+    figures = _offsets("as generated", [talk.as_generated for talk in talks])
     moved = [talk.lips_moved for talk in talks if talk.lips_moved is not None]
-    figures: list[Figure] = [("talking faces found in generated clips", len(moved) / len(talks), None)]
-    for name, offsets, goal in (("as generated", generated, None), ("lips moved", moved, _LIP_GOAL_MS)):
-        if offsets:
-            apart = float(np.mean([abs(offset) for offset, _ in offsets]))
-            figures.append((f"lip offset, {name}, ms", apart, goal))
-            figures.append((f"lip correlation, {name}", float(np.mean([height for _, height in offsets])), None))
+    if moved:
+        figures += [("lips moved: share of clips", len(moved) / len(talks), None), *_offsets("lips moved", moved)]
     closed = [closure for talk in talks for closure in talk.closures]
     return [*figures, ("lips closed where they must be", float(np.mean(closed)), None)] if closed else figures
+
+
+def _offsets(name: str, offsets: Sequence[tuple[float, float]]) -> list[Figure]:
+    apart, heights = np.abs([offset for offset, _ in offsets]), [height for _, height in offsets]
+    return [
+        (f"lip offset, {name}, ms, mean", float(apart.mean()), _LIP_GOAL_MS),
+        (f"lip offset, {name}, share within {_LIP_GOAL_MS:g} ms", float((apart <= _LIP_GOAL_MS).mean()), None),
+        (f"lip correlation, {name}", float(np.mean(heights)), None),
+    ]
 
 
 if __name__ == "__main__":
