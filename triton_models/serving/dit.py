@@ -91,7 +91,9 @@ class DitEngine:
         config = self.model.config
         tier, aspect = next(iter(config.tiers)), next(iter(config.sizes))
         plan = plan_generation(config, tier=tier, aspect_ratio=aspect, duration_s=config.min_duration_s, steps=1)
-        prompt = PromptEmbedding(torch.zeros(1, config.text.width), torch.ones(1, dtype=torch.bool))
+        # As many as any prompt has: the transformer reads the summary's tokens by their places.
+        tokens = max(1, config.text.summary_tokens)
+        prompt = PromptEmbedding(torch.zeros(tokens, config.text.width), torch.ones(tokens, dtype=torch.bool))
         state = next(sample(self.model, plan, start(plan, 0), prompt))
         healthy = bool(torch.isfinite(state.latent).all())
         yield {"type": "probe", "healthy": healthy, "model_digest": self.model.digest}

@@ -1,0 +1,16 @@
+"""The weights that are shipped answer the probe by which a worker decides whether it can work at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from triton_models.serving.dit import DitEngine
+from triton_models.serving.parameters import ModelParameters
+
+SHIPPED = Path(__file__).parents[3] / "triton_models" / "weights" / "reference"
+
+
+def test_the_shipped_weights_are_healthy(tmp_path: Path) -> None:
+    engine = DitEngine.load(ModelParameters(weights_dir=SHIPPED, scratch_dir=tmp_path, threads=1))
+    (answer,) = engine.run('{"probe": true}')
+    assert answer["healthy"]
