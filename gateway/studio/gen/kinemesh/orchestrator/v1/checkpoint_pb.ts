@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file kinemesh/orchestrator/v1/checkpoint.proto.
  */
 export const file_kinemesh_orchestrator_v1_checkpoint: GenFile = /*@__PURE__*/
-  fileDesc("CilraW5lbWVzaC9vcmNoZXN0cmF0b3IvdjEvY2hlY2twb2ludC5wcm90bxIYa2luZW1lc2gub3JjaGVzdHJhdG9yLnYxIqQCChJWaWRlb0pvYkNoZWNrcG9pbnQSFQoNY2hlY2twb2ludF9pZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEhEKCXdvcmtlcl9pZBgDIAEoCRIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtzdGVwX251bWJlchgFIAEoBRITCgt0b3RhbF9zdGVwcxgGIAEoBRI4CgVzdGF0ZRgHIAEoCzIpLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5DaGVja3BvaW50U3RhdGUSPAoHc3RvcmFnZRgIIAEoCzIrLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5DaGVja3BvaW50U3RvcmFnZSKIAgoPQ2hlY2twb2ludFN0YXRlEhoKEmxhdGVudF90ZW5zb3JfcGF0aBgBIAEoCRIUCgxsYXRlbnRfc2hhcGUYAiADKAUSFAoMbGF0ZW50X2R0eXBlGAMgASgJEhUKDXJuZ19zdGF0ZV9jcHUYBCABKAwSFgoOcm5nX3N0YXRlX2N1ZGEYBSABKAwSQQoPc2NoZWR1bGVyX3N0YXRlGAYgASgLMigua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLlNjaGVkdWxlclN0YXRlEhMKC2F1ZGlvX3N0YXRlGAcgASgMEg4KBnNoYTI1NhgIIAEoCRIWCg5tb2RlbF9yZXZpc2lvbhgJIAEoCSJECg5TY2hlZHVsZXJTdGF0ZRIbChN0aW1lc3RlcHNfcmVtYWluaW5nGAEgAygBEhUKDXNpZ21hX2N1cnJlbnQYAiABKAEiagoRQ2hlY2twb2ludFN0b3JhZ2USEgoKbG9jYWxfcGF0aBgBIAEoCRITCgtyZW1vdGVfcGF0aBgCIAEoCRIYChBzeW5jZWRfdG9fcmVtb3RlGAMgASgIEhIKCnNpemVfYnl0ZXMYBCABKANiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("CilraW5lbWVzaC9vcmNoZXN0cmF0b3IvdjEvY2hlY2twb2ludC5wcm90bxIYa2luZW1lc2gub3JjaGVzdHJhdG9yLnYxIqQCChJWaWRlb0pvYkNoZWNrcG9pbnQSFQoNY2hlY2twb2ludF9pZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEhEKCXdvcmtlcl9pZBgDIAEoCRIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtzdGVwX251bWJlchgFIAEoBRITCgt0b3RhbF9zdGVwcxgGIAEoBRI4CgVzdGF0ZRgHIAEoCzIpLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5DaGVja3BvaW50U3RhdGUSPAoHc3RvcmFnZRgIIAEoCzIrLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5DaGVja3BvaW50U3RvcmFnZSK1AgoPQ2hlY2twb2ludFN0YXRlEhoKEmxhdGVudF90ZW5zb3JfcGF0aBgBIAEoCRIUCgxsYXRlbnRfc2hhcGUYAiADKAUSFAoMbGF0ZW50X2R0eXBlGAMgASgJEhUKDXJuZ19zdGF0ZV9jcHUYBCABKAwSFgoOcm5nX3N0YXRlX2N1ZGEYBSABKAwSQQoPc2NoZWR1bGVyX3N0YXRlGAYgASgLMigua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLlNjaGVkdWxlclN0YXRlEhMKC2F1ZGlvX3N0YXRlGAcgASgMEg4KBnNoYTI1NhgIIAEoCRIWCg5tb2RlbF9yZXZpc2lvbhgJIAEoCRITCgtlbmdpbmVfaGFzaBgKIAEoCRIWCg5ybmdfc3RhdGVfcGF0aBgLIAEoCSJECg5TY2hlZHVsZXJTdGF0ZRIbChN0aW1lc3RlcHNfcmVtYWluaW5nGAEgAygBEhUKDXNpZ21hX2N1cnJlbnQYAiABKAEiagoRQ2hlY2twb2ludFN0b3JhZ2USEgoKbG9jYWxfcGF0aBgBIAEoCRITCgtyZW1vdGVfcGF0aBgCIAEoCRIYChBzeW5jZWRfdG9fcmVtb3RlGAMgASgIEhIKCnNpemVfYnl0ZXMYBCABKANiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * A point a job can be resumed from: the source's data model VideoJobCheckpoint.
@@ -133,7 +133,8 @@ export type CheckpointState = Message<"kinemesh.orchestrator.v1.CheckpointState"
   schedulerState?: SchedulerState | undefined;
 
   /**
-   * State of the audio sampler; empty until audio generation has begun.
+   * State of the audio sampler, JSON with its seed and its steps done: none, as sound is made after the frames. Empty for a clip without
+   * sound.
    *
    * @generated from field: bytes audio_state = 7;
    */
@@ -152,6 +153,20 @@ export type CheckpointState = Message<"kinemesh.orchestrator.v1.CheckpointState"
    * @generated from field: string model_revision = 9;
    */
   modelRevision: string;
+
+  /**
+   * Hash of the software and hardware that made it; another engine refuses it, as its frames would differ.
+   *
+   * @generated from field: string engine_hash = 10;
+   */
+  engineHash: string;
+
+  /**
+   * Location of the manifest: the noise's algorithm and seed, which are its whole state, and the sampler's configuration.
+   *
+   * @generated from field: string rng_state_path = 11;
+   */
+  rngStatePath: string;
 };
 
 /**

@@ -161,7 +161,7 @@ export type LoadedModels = Message<"kinemesh.scheduler.v1.LoadedModels"> & {
   vaeModel: string;
 
   /**
-   * Text encoders this worker needs nobody else for; empty where the encoder service encodes.
+   * Text encoders, as the encoder service names them, whose embeddings the models in memory read. They run there, not here.
    *
    * @generated from field: repeated string text_encoders = 4;
    */

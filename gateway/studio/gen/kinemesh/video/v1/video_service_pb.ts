@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file kinemesh/video/v1/video_service.proto.
  */
 export const file_kinemesh_video_v1_video_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVraW5lbWVzaC92aWRlby92MS92aWRlb19zZXJ2aWNlLnByb3RvEhFraW5lbWVzaC52aWRlby52MSLABAoSQ3JlYXRlVmlkZW9SZXF1ZXN0Eg4KBnByb21wdBgBIAEoCRIXCg9uZWdhdGl2ZV9wcm9tcHQYAiABKAkSHQoQZHVyYXRpb25fc2Vjb25kcxgDIAEoAUgAiAEBEhIKCnJlc29sdXRpb24YBCABKAkSFAoMYXNwZWN0X3JhdGlvGAUgASgJEhAKA2ZwcxgGIAEoBUgBiAEBEg0KBW1vZGVsGAcgASgJEhQKDGVuYWJsZV9hdWRpbxgIIAEoCBI1CgxhdWRpb19jb25maWcYCSABKAsyHy5raW5lbWVzaC52aWRlby52MS5BdWRpb09wdGlvbnMSEQoEc2VlZBgKIAEoA0gCiAEBEhMKC3dlYmhvb2tfdXJsGAsgASgJEiAKE251bV9pbmZlcmVuY2Vfc3RlcHMYDCABKAVIA4gBARIbCg5ndWlkYW5jZV9zY2FsZRgNIAEoAUgEiAEBEhUKCHByaW9yaXR5GA4gASgFSAWIAQESGQoRZmlyc3RfZnJhbWVfaW1hZ2UYDyABKAwSFwoPcmVmZXJlbmNlX3ZpZGVvGBAgASgJEhQKDHN0eWxlX3ByZXNldBgRIAEoCRIMCgR0aWVyGBIgASgJEhYKDndlYmhvb2tfc2VjcmV0GBMgASgJQhMKEV9kdXJhdGlvbl9zZWNvbmRzQgYKBF9mcHNCBwoFX3NlZWRCFgoUX251bV9pbmZlcmVuY2Vfc3RlcHNCEQoPX2d1aWRhbmNlX3NjYWxlQgsKCV9wcmlvcml0eSKeAQoMQXVkaW9PcHRpb25zEhwKD2luY2x1ZGVfYW1iaWVudBgBIAEoCEgAiAEBEhoKDWluY2x1ZGVfbXVzaWMYAiABKAhIAYgBARIbCg5pbmNsdWRlX3NwZWVjaBgDIAEoCEgCiAEBQhIKEF9pbmNsdWRlX2FtYmllbnRCEAoOX2luY2x1ZGVfbXVzaWNCEQoPX2luY2x1ZGVfc3BlZWNoIp8BChNDcmVhdGVWaWRlb1Jlc3BvbnNlEhIKCnJlcXVlc3RfaWQYASABKAkSDgoGc3RhdHVzGAIgASgJEh4KFmVzdGltYXRlZF90aW1lX3NlY29uZHMYAyABKAUSFAoMcHJvZ3Jlc3NfdXJsGAQgASgJEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkAKGkNyZWF0ZVZpZGVvRnJvbUpzb25SZXF1ZXN0EiIKBGJvZHkYASABKAsyFC5nb29nbGUuYXBpLkh0dHBCb2R5IkkKEVF1b3RlVmlkZW9SZXF1ZXN0EjQKBXZpZGVvGAEgASgLMiUua2luZW1lc2gudmlkZW8udjEuQ3JlYXRlVmlkZW9SZXF1ZXN0IpwBChJRdW90ZVZpZGVvUmVzcG9uc2USFAoMY29zdF9jcmVkaXRzGAEgASgJEh4KFmVzdGltYXRlZF90aW1lX3NlY29uZHMYAiABKAUSDQoFbW9kZWwYAyABKAkSDAoEdGllchgEIAEoCRIbChNudW1faW5mZXJlbmNlX3N0ZXBzGAUgASgFEhYKDmd1aWRhbmNlX3NjYWxlGAYgASgBIhMKEUxpc3RNb2RlbHNSZXF1ZXN0IkYKEkxpc3RNb2RlbHNSZXNwb25zZRIwCgZtb2RlbHMYASADKAsyIC5raW5lbWVzaC52aWRlby52MS5EZXBsb3llZE1vZGVsImAKDURlcGxveWVkTW9kZWwSDAoEbmFtZRgBIAEoCRIuCgV0aWVycxgCIAMoCzIfLmtpbmVtZXNoLnZpZGVvLnYxLlRpZXJEZWZhdWx0cxIRCgljYW5fc3BlYWsYAyABKAgiUQoMVGllckRlZmF1bHRzEgwKBHRpZXIYASABKAkSGwoTbnVtX2luZmVyZW5jZV9zdGVwcxgCIAEoBRIWCg5ndWlkYW5jZV9zY2FsZRgDIAEoASIlCg9HZXRWaWRlb1JlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCSKHBQoQR2V0VmlkZW9SZXNwb25zZRISCgpyZXF1ZXN0X2lkGAEgASgJEg4KBnN0YXR1cxgCIAEoCRIyCghwcm9ncmVzcxgDIAEoCzIgLmtpbmVtZXNoLnZpZGVvLnYxLlZpZGVvUHJvZ3Jlc3MSLgoGb3V0cHV0GAQgASgLMh4ua2luZW1lc2gudmlkZW8udjEuVmlkZW9PdXRwdXQSHwoSZ2VuZXJhdGlvbl90aW1lX21zGAUgASgFSACIAQESGQoMY3JlZGl0c191c2VkGAYgASgBSAGIAQESLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMY29tcGxldGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCgVlcnJvchgKIAEoCzIdLmtpbmVtZXNoLnZpZGVvLnYxLlZpZGVvRXJyb3ISGwoOYmxvY2tlZF9yZWFzb24YCyABKAlIAogBARIdChByZWZ1bmRlZF9jcmVkaXRzGAwgASgBSAOIAQESDgoGcHJvbXB0GA0gASgJEg0KBW1vZGVsGA4gASgJEgwKBHRpZXIYDyABKAkSDAoEc2VlZBgQIAEoAxIYCgtncHVfdGltZV9tcxgRIAEoBUgEiAEBQhUKE19nZW5lcmF0aW9uX3RpbWVfbXNCDwoNX2NyZWRpdHNfdXNlZEIRCg9fYmxvY2tlZF9yZWFzb25CEwoRX3JlZnVuZGVkX2NyZWRpdHNCDgoMX2dwdV90aW1lX21zIpABCg1WaWRlb1Byb2dyZXNzEhQKDGN1cnJlbnRfc3RlcBgBIAEoBRITCgt0b3RhbF9zdGVwcxgCIAEoBRIYChBwZXJjZW50X2NvbXBsZXRlGAMgASgFEhUKDWN1cnJlbnRfcGhhc2UYBCABKAkSIwobZXN0aW1hdGVkX3JlbWFpbmluZ19zZWNvbmRzGAUgASgFIvsBCgtWaWRlb091dHB1dBIRCgl2aWRlb191cmwYASABKAkSFQoNdGh1bWJuYWlsX3VybBgCIAEoCRIYChBkdXJhdGlvbl9zZWNvbmRzGAMgASgBEhIKCnJlc29sdXRpb24YBCABKAkSFwoPZmlsZV9zaXplX2J5dGVzGAUgASgNEhkKEWMycGFfbWFuaWZlc3RfdXJsGAYgASgJEhkKEW5hdGl2ZV9yZXNvbHV0aW9uGAcgASgJEhIKCm5hdGl2ZV9mcHMYCCABKAESCwoDZnBzGAkgASgFEhYKCWF1ZGlvX3VybBgKIAEoCUgAiAEBQgwKCl9hdWRpb191cmwiKwoKVmlkZW9FcnJvchIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiVgoRTGlzdFZpZGVvc1JlcXVlc3QSDQoFbGltaXQYASABKAUSDgoGb2Zmc2V0GAIgASgFEg4KBnN0YXR1cxgDIAEoCRISCgpwYWdlX3Rva2VuGAQgASgJIowBChJMaXN0VmlkZW9zUmVzcG9uc2USLwoGdmlkZW9zGAEgAygLMh8ua2luZW1lc2gudmlkZW8udjEuVmlkZW9TdW1tYXJ5Eg0KBXRvdGFsGAIgASgFEg0KBWxpbWl0GAMgASgFEg4KBm9mZnNldBgEIAEoBRIXCg9uZXh0X3BhZ2VfdG9rZW4YBSABKAkioAEKDFZpZGVvU3VtbWFyeRISCgpyZXF1ZXN0X2lkGAEgASgJEg4KBnN0YXR1cxgCIAEoCRIOCgZwcm9tcHQYAyABKAkSGgoNdGh1bWJuYWlsX3VybBgEIAEoCUgAiAEBEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQhAKDl90aHVtYm5haWxfdXJsIigKEkNhbmNlbFZpZGVvUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJIlMKE0NhbmNlbFZpZGVvUmVzcG9uc2USEgoKcmVxdWVzdF9pZBgBIAEoCRIOCgZzdGF0dXMYAiABKAkSGAoQcmVmdW5kZWRfY3JlZGl0cxgDIAEoASI+ChFXYXRjaFZpZGVvUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEhUKDWxhc3RfZXZlbnRfaWQYAiABKAkiwgMKEldhdGNoVmlkZW9SZXNwb25zZRIQCghldmVudF9pZBgBIAEoCRItCgl0aW1lc3RhbXAYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnJlcXVlc3RfaWQYAyABKAkSLgoGc3RhdHVzGAQgASgOMh4ua2luZW1lc2gudmlkZW8udjEuVmlkZW9TdGF0dXMSNAoIcHJvZ3Jlc3MYBSABKAsyIC5raW5lbWVzaC52aWRlby52MS5Qcm9ncmVzc0V2ZW50SAASOwoMcGhhc2VfY2hhbmdlGAYgASgLMiMua2luZW1lc2gudmlkZW8udjEuUGhhc2VDaGFuZ2VFdmVudEgAEkMKEGNoZWNrcG9pbnRfc2F2ZWQYByABKAsyJy5raW5lbWVzaC52aWRlby52MS5DaGVja3BvaW50U2F2ZWRFdmVudEgAEjYKCWNvbXBsZXRlZBgIIAEoCzIhLmtpbmVtZXNoLnZpZGVvLnYxLkNvbXBsZXRlZEV2ZW50SAASLgoFZXJyb3IYCSABKAsyHS5raW5lbWVzaC52aWRlby52MS5FcnJvckV2ZW50SABCBwoFZXZlbnQitAEKDVByb2dyZXNzRXZlbnQSDAoEc3RlcBgBIAEoBRITCgt0b3RhbF9zdGVwcxgCIAEoBRIPCgdwZXJjZW50GAMgASgFEg0KBXBoYXNlGAQgASgJEhMKC2V0YV9zZWNvbmRzGAUgASgFEhwKFGNoZWNrcG9pbnRfYXZhaWxhYmxlGAYgASgIEi0KBndvcmtlchgHIAEoCzIdLmtpbmVtZXNoLnZpZGVvLnYxLldvcmtlckluZm8iOAoKV29ya2VySW5mbxIRCgl3b3JrZXJfaWQYASABKAkSFwoPZ3B1X3V0aWxpemF0aW9uGAIgASgBIj0KEFBoYXNlQ2hhbmdlRXZlbnQSFgoOcHJldmlvdXNfcGhhc2UYASABKAkSEQoJbmV3X3BoYXNlGAIgASgJIpIBChRDaGVja3BvaW50U2F2ZWRFdmVudBIVCg1jaGVja3BvaW50X2lkGAEgASgJEgwKBHN0ZXAYAiABKAUSEwoLdG90YWxfc3RlcHMYAyABKAUSEgoKbG9jYWxfcGF0aBgEIAEoCRISCgpzaXplX2J5dGVzGAUgASgDEhgKEHN5bmNlZF90b19yZW1vdGUYBiABKAgiOgoOQ29tcGxldGVkRXZlbnQSEQoJdmlkZW9fdXJsGAEgASgJEhUKDXRodW1ibmFpbF91cmwYAiABKAkiNwoKRXJyb3JFdmVudBISCgplcnJvcl9jb2RlGAEgASgJEhUKDWVycm9yX21lc3NhZ2UYAiABKAkiKAoSU3RyZWFtVmlkZW9SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAky4gcKDFZpZGVvU2VydmljZRJcCgtDcmVhdGVWaWRlbxIlLmtpbmVtZXNoLnZpZGVvLnYxLkNyZWF0ZVZpZGVvUmVxdWVzdBomLmtpbmVtZXNoLnZpZGVvLnYxLkNyZWF0ZVZpZGVvUmVzcG9uc2UShgEKE0NyZWF0ZVZpZGVvRnJvbUpzb24SLS5raW5lbWVzaC52aWRlby52MS5DcmVhdGVWaWRlb0Zyb21Kc29uUmVxdWVzdBomLmtpbmVtZXNoLnZpZGVvLnYxLkNyZWF0ZVZpZGVvUmVzcG9uc2UiGILT5JMCEiIKL3YxL3ZpZGVvczoEYm9keRJZCgpRdW90ZVZpZGVvEiQua2luZW1lc2gudmlkZW8udjEuUXVvdGVWaWRlb1JlcXVlc3QaJS5raW5lbWVzaC52aWRlby52MS5RdW90ZVZpZGVvUmVzcG9uc2USWQoKTGlzdE1vZGVscxIkLmtpbmVtZXNoLnZpZGVvLnYxLkxpc3RNb2RlbHNSZXF1ZXN0GiUua2luZW1lc2gudmlkZW8udjEuTGlzdE1vZGVsc1Jlc3BvbnNlEnQKCEdldFZpZGVvEiIua2luZW1lc2gudmlkZW8udjEuR2V0VmlkZW9SZXF1ZXN0GiMua2luZW1lc2gudmlkZW8udjEuR2V0VmlkZW9SZXNwb25zZSIfgtPkkwIZEhcvdjEvdmlkZW9zL3tyZXF1ZXN0X2lkfRJtCgpMaXN0VmlkZW9zEiQua2luZW1lc2gudmlkZW8udjEuTGlzdFZpZGVvc1JlcXVlc3QaJS5raW5lbWVzaC52aWRlby52MS5MaXN0VmlkZW9zUmVzcG9uc2UiEoLT5JMCDBIKL3YxL3ZpZGVvcxJ9CgtDYW5jZWxWaWRlbxIlLmtpbmVtZXNoLnZpZGVvLnYxLkNhbmNlbFZpZGVvUmVxdWVzdBomLmtpbmVtZXNoLnZpZGVvLnYxLkNhbmNlbFZpZGVvUmVzcG9uc2UiH4LT5JMCGSoXL3YxL3ZpZGVvcy97cmVxdWVzdF9pZH0SWwoKV2F0Y2hWaWRlbxIkLmtpbmVtZXNoLnZpZGVvLnYxLldhdGNoVmlkZW9SZXF1ZXN0GiUua2luZW1lc2gudmlkZW8udjEuV2F0Y2hWaWRlb1Jlc3BvbnNlMAESdAoLU3RyZWFtVmlkZW8SJS5raW5lbWVzaC52aWRlby52MS5TdHJlYW1WaWRlb1JlcXVlc3QaFC5nb29nbGUuYXBpLkh0dHBCb2R5IiaC0+STAiASHi92MS92aWRlb3Mve3JlcXVlc3RfaWR9L3N0cmVhbTABYgZwcm90bzM", [file_google_api_annotations, file_google_api_httpbody, file_google_protobuf_timestamp, file_kinemesh_video_v1_video]);
+  fileDesc("CiVraW5lbWVzaC92aWRlby92MS92aWRlb19zZXJ2aWNlLnByb3RvEhFraW5lbWVzaC52aWRlby52MSLSBAoSQ3JlYXRlVmlkZW9SZXF1ZXN0Eg4KBnByb21wdBgBIAEoCRIXCg9uZWdhdGl2ZV9wcm9tcHQYAiABKAkSHQoQZHVyYXRpb25fc2Vjb25kcxgDIAEoAUgAiAEBEhIKCnJlc29sdXRpb24YBCABKAkSFAoMYXNwZWN0X3JhdGlvGAUgASgJEhAKA2ZwcxgGIAEoBUgBiAEBEg0KBW1vZGVsGAcgASgJEhQKDGVuYWJsZV9hdWRpbxgIIAEoCBI1CgxhdWRpb19jb25maWcYCSABKAsyHy5raW5lbWVzaC52aWRlby52MS5BdWRpb09wdGlvbnMSEQoEc2VlZBgKIAEoA0gCiAEBEhMKC3dlYmhvb2tfdXJsGAsgASgJEiAKE251bV9pbmZlcmVuY2Vfc3RlcHMYDCABKAVIA4gBARIbCg5ndWlkYW5jZV9zY2FsZRgNIAEoAUgEiAEBEhUKCHByaW9yaXR5GA4gASgFSAWIAQESGQoRZmlyc3RfZnJhbWVfaW1hZ2UYDyABKAwSFwoPcmVmZXJlbmNlX3ZpZGVvGBAgASgJEhQKDHN0eWxlX3ByZXNldBgRIAEoCRIMCgR0aWVyGBIgASgJEhYKDndlYmhvb2tfc2VjcmV0GBMgASgJEhAKCHJlbWl4X29mGBQgASgJQhMKEV9kdXJhdGlvbl9zZWNvbmRzQgYKBF9mcHNCBwoFX3NlZWRCFgoUX251bV9pbmZlcmVuY2Vfc3RlcHNCEQoPX2d1aWRhbmNlX3NjYWxlQgsKCV9wcmlvcml0eSKeAQoMQXVkaW9PcHRpb25zEhwKD2luY2x1ZGVfYW1iaWVudBgBIAEoCEgAiAEBEhoKDWluY2x1ZGVfbXVzaWMYAiABKAhIAYgBARIbCg5pbmNsdWRlX3NwZWVjaBgDIAEoCEgCiAEBQhIKEF9pbmNsdWRlX2FtYmllbnRCEAoOX2luY2x1ZGVfbXVzaWNCEQoPX2luY2x1ZGVfc3BlZWNoIp8BChNDcmVhdGVWaWRlb1Jlc3BvbnNlEhIKCnJlcXVlc3RfaWQYASABKAkSDgoGc3RhdHVzGAIgASgJEh4KFmVzdGltYXRlZF90aW1lX3NlY29uZHMYAyABKAUSFAoMcHJvZ3Jlc3NfdXJsGAQgASgJEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkAKGkNyZWF0ZVZpZGVvRnJvbUpzb25SZXF1ZXN0EiIKBGJvZHkYASABKAsyFC5nb29nbGUuYXBpLkh0dHBCb2R5IkkKEVF1b3RlVmlkZW9SZXF1ZXN0EjQKBXZpZGVvGAEgASgLMiUua2luZW1lc2gudmlkZW8udjEuQ3JlYXRlVmlkZW9SZXF1ZXN0IpwBChJRdW90ZVZpZGVvUmVzcG9uc2USFAoMY29zdF9jcmVkaXRzGAEgASgJEh4KFmVzdGltYXRlZF90aW1lX3NlY29uZHMYAiABKAUSDQoFbW9kZWwYAyABKAkSDAoEdGllchgEIAEoCRIbChNudW1faW5mZXJlbmNlX3N0ZXBzGAUgASgFEhYKDmd1aWRhbmNlX3NjYWxlGAYgASgBIhMKEUxpc3RNb2RlbHNSZXF1ZXN0IkYKEkxpc3RNb2RlbHNSZXNwb25zZRIwCgZtb2RlbHMYASADKAsyIC5raW5lbWVzaC52aWRlby52MS5EZXBsb3llZE1vZGVsImAKDURlcGxveWVkTW9kZWwSDAoEbmFtZRgBIAEoCRIuCgV0aWVycxgCIAMoCzIfLmtpbmVtZXNoLnZpZGVvLnYxLlRpZXJEZWZhdWx0cxIRCgljYW5fc3BlYWsYAyABKAgiUQoMVGllckRlZmF1bHRzEgwKBHRpZXIYASABKAkSGwoTbnVtX2luZmVyZW5jZV9zdGVwcxgCIAEoBRIWCg5ndWlkYW5jZV9zY2FsZRgDIAEoASIlCg9HZXRWaWRlb1JlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCSLfBQoQR2V0VmlkZW9SZXNwb25zZRISCgpyZXF1ZXN0X2lkGAEgASgJEg4KBnN0YXR1cxgCIAEoCRIyCghwcm9ncmVzcxgDIAEoCzIgLmtpbmVtZXNoLnZpZGVvLnYxLlZpZGVvUHJvZ3Jlc3MSLgoGb3V0cHV0GAQgASgLMh4ua2luZW1lc2gudmlkZW8udjEuVmlkZW9PdXRwdXQSHwoSZ2VuZXJhdGlvbl90aW1lX21zGAUgASgFSACIAQESGQoMY3JlZGl0c191c2VkGAYgASgBSAGIAQESLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMY29tcGxldGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCgVlcnJvchgKIAEoCzIdLmtpbmVtZXNoLnZpZGVvLnYxLlZpZGVvRXJyb3ISGwoOYmxvY2tlZF9yZWFzb24YCyABKAlIAogBARIdChByZWZ1bmRlZF9jcmVkaXRzGAwgASgBSAOIAQESDgoGcHJvbXB0GA0gASgJEg0KBW1vZGVsGA4gASgJEgwKBHRpZXIYDyABKAkSDAoEc2VlZBgQIAEoAxIYCgtncHVfdGltZV9tcxgRIAEoBUgEiAEBEjIKCHNldHRpbmdzGBIgASgLMiAua2luZW1lc2gudmlkZW8udjEuVmlkZW9TZXR0aW5ncxIVCghyZW1peF9vZhgTIAEoCUgFiAEBQhUKE19nZW5lcmF0aW9uX3RpbWVfbXNCDwoNX2NyZWRpdHNfdXNlZEIRCg9fYmxvY2tlZF9yZWFzb25CEwoRX3JlZnVuZGVkX2NyZWRpdHNCDgoMX2dwdV90aW1lX21zQgsKCV9yZW1peF9vZiLlAQoNVmlkZW9TZXR0aW5ncxIYChBkdXJhdGlvbl9zZWNvbmRzGAEgASgBEhIKCnJlc29sdXRpb24YAiABKAkSFAoMYXNwZWN0X3JhdGlvGAMgASgJEgsKA2ZwcxgEIAEoBRIbChNudW1faW5mZXJlbmNlX3N0ZXBzGAUgASgFEhYKDmd1aWRhbmNlX3NjYWxlGAYgASgBEhcKD25lZ2F0aXZlX3Byb21wdBgHIAEoCRI1CgxhdWRpb19jb25maWcYCCABKAsyHy5raW5lbWVzaC52aWRlby52MS5BdWRpb09wdGlvbnMikAEKDVZpZGVvUHJvZ3Jlc3MSFAoMY3VycmVudF9zdGVwGAEgASgFEhMKC3RvdGFsX3N0ZXBzGAIgASgFEhgKEHBlcmNlbnRfY29tcGxldGUYAyABKAUSFQoNY3VycmVudF9waGFzZRgEIAEoCRIjChtlc3RpbWF0ZWRfcmVtYWluaW5nX3NlY29uZHMYBSABKAUi+wEKC1ZpZGVvT3V0cHV0EhEKCXZpZGVvX3VybBgBIAEoCRIVCg10aHVtYm5haWxfdXJsGAIgASgJEhgKEGR1cmF0aW9uX3NlY29uZHMYAyABKAESEgoKcmVzb2x1dGlvbhgEIAEoCRIXCg9maWxlX3NpemVfYnl0ZXMYBSABKA0SGQoRYzJwYV9tYW5pZmVzdF91cmwYBiABKAkSGQoRbmF0aXZlX3Jlc29sdXRpb24YByABKAkSEgoKbmF0aXZlX2ZwcxgIIAEoARILCgNmcHMYCSABKAUSFgoJYXVkaW9fdXJsGAogASgJSACIAQFCDAoKX2F1ZGlvX3VybCIrCgpWaWRlb0Vycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSJWChFMaXN0VmlkZW9zUmVxdWVzdBINCgVsaW1pdBgBIAEoBRIOCgZvZmZzZXQYAiABKAUSDgoGc3RhdHVzGAMgASgJEhIKCnBhZ2VfdG9rZW4YBCABKAkijAEKEkxpc3RWaWRlb3NSZXNwb25zZRIvCgZ2aWRlb3MYASADKAsyHy5raW5lbWVzaC52aWRlby52MS5WaWRlb1N1bW1hcnkSDQoFdG90YWwYAiABKAUSDQoFbGltaXQYAyABKAUSDgoGb2Zmc2V0GAQgASgFEhcKD25leHRfcGFnZV90b2tlbhgFIAEoCSKgAQoMVmlkZW9TdW1tYXJ5EhIKCnJlcXVlc3RfaWQYASABKAkSDgoGc3RhdHVzGAIgASgJEg4KBnByb21wdBgDIAEoCRIaCg10aHVtYm5haWxfdXJsGAQgASgJSACIAQESLgoKY3JlYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCEAoOX3RodW1ibmFpbF91cmwiSAoVTGlzdEZ1bGxWaWRlb3NSZXF1ZXN0Eg0KBWxpbWl0GAEgASgFEg0KBWFmdGVyGAIgASgJEhEKCWFzY2VuZGluZxgDIAEoCCJfChZMaXN0RnVsbFZpZGVvc1Jlc3BvbnNlEjMKBnZpZGVvcxgBIAMoCzIjLmtpbmVtZXNoLnZpZGVvLnYxLkdldFZpZGVvUmVzcG9uc2USEAoIaGFzX21vcmUYAiABKAgiKAoSQ2FuY2VsVmlkZW9SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkiUwoTQ2FuY2VsVmlkZW9SZXNwb25zZRISCgpyZXF1ZXN0X2lkGAEgASgJEg4KBnN0YXR1cxgCIAEoCRIYChByZWZ1bmRlZF9jcmVkaXRzGAMgASgBIigKEkRlbGV0ZVZpZGVvUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJIikKE0RlbGV0ZVZpZGVvUmVzcG9uc2USEgoKcmVxdWVzdF9pZBgBIAEoCSI+ChFXYXRjaFZpZGVvUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEhUKDWxhc3RfZXZlbnRfaWQYAiABKAkiwgMKEldhdGNoVmlkZW9SZXNwb25zZRIQCghldmVudF9pZBgBIAEoCRItCgl0aW1lc3RhbXAYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnJlcXVlc3RfaWQYAyABKAkSLgoGc3RhdHVzGAQgASgOMh4ua2luZW1lc2gudmlkZW8udjEuVmlkZW9TdGF0dXMSNAoIcHJvZ3Jlc3MYBSABKAsyIC5raW5lbWVzaC52aWRlby52MS5Qcm9ncmVzc0V2ZW50SAASOwoMcGhhc2VfY2hhbmdlGAYgASgLMiMua2luZW1lc2gudmlkZW8udjEuUGhhc2VDaGFuZ2VFdmVudEgAEkMKEGNoZWNrcG9pbnRfc2F2ZWQYByABKAsyJy5raW5lbWVzaC52aWRlby52MS5DaGVja3BvaW50U2F2ZWRFdmVudEgAEjYKCWNvbXBsZXRlZBgIIAEoCzIhLmtpbmVtZXNoLnZpZGVvLnYxLkNvbXBsZXRlZEV2ZW50SAASLgoFZXJyb3IYCSABKAsyHS5raW5lbWVzaC52aWRlby52MS5FcnJvckV2ZW50SABCBwoFZXZlbnQitAEKDVByb2dyZXNzRXZlbnQSDAoEc3RlcBgBIAEoBRITCgt0b3RhbF9zdGVwcxgCIAEoBRIPCgdwZXJjZW50GAMgASgFEg0KBXBoYXNlGAQgASgJEhMKC2V0YV9zZWNvbmRzGAUgASgFEhwKFGNoZWNrcG9pbnRfYXZhaWxhYmxlGAYgASgIEi0KBndvcmtlchgHIAEoCzIdLmtpbmVtZXNoLnZpZGVvLnYxLldvcmtlckluZm8iOAoKV29ya2VySW5mbxIRCgl3b3JrZXJfaWQYASABKAkSFwoPZ3B1X3V0aWxpemF0aW9uGAIgASgBIj0KEFBoYXNlQ2hhbmdlRXZlbnQSFgoOcHJldmlvdXNfcGhhc2UYASABKAkSEQoJbmV3X3BoYXNlGAIgASgJIpIBChRDaGVja3BvaW50U2F2ZWRFdmVudBIVCg1jaGVja3BvaW50X2lkGAEgASgJEgwKBHN0ZXAYAiABKAUSEwoLdG90YWxfc3RlcHMYAyABKAUSEgoKbG9jYWxfcGF0aBgEIAEoCRISCgpzaXplX2J5dGVzGAUgASgDEhgKEHN5bmNlZF90b19yZW1vdGUYBiABKAgiOgoOQ29tcGxldGVkRXZlbnQSEQoJdmlkZW9fdXJsGAEgASgJEhUKDXRodW1ibmFpbF91cmwYAiABKAkiNwoKRXJyb3JFdmVudBISCgplcnJvcl9jb2RlGAEgASgJEhUKDWVycm9yX21lc3NhZ2UYAiABKAkiKAoSU3RyZWFtVmlkZW9SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkypwkKDFZpZGVvU2VydmljZRJcCgtDcmVhdGVWaWRlbxIlLmtpbmVtZXNoLnZpZGVvLnYxLkNyZWF0ZVZpZGVvUmVxdWVzdBomLmtpbmVtZXNoLnZpZGVvLnYxLkNyZWF0ZVZpZGVvUmVzcG9uc2UShgEKE0NyZWF0ZVZpZGVvRnJvbUpzb24SLS5raW5lbWVzaC52aWRlby52MS5DcmVhdGVWaWRlb0Zyb21Kc29uUmVxdWVzdBomLmtpbmVtZXNoLnZpZGVvLnYxLkNyZWF0ZVZpZGVvUmVzcG9uc2UiGILT5JMCEiIKL3YxL3ZpZGVvczoEYm9keRJZCgpRdW90ZVZpZGVvEiQua2luZW1lc2gudmlkZW8udjEuUXVvdGVWaWRlb1JlcXVlc3QaJS5raW5lbWVzaC52aWRlby52MS5RdW90ZVZpZGVvUmVzcG9uc2USWQoKTGlzdE1vZGVscxIkLmtpbmVtZXNoLnZpZGVvLnYxLkxpc3RNb2RlbHNSZXF1ZXN0GiUua2luZW1lc2gudmlkZW8udjEuTGlzdE1vZGVsc1Jlc3BvbnNlEnQKCEdldFZpZGVvEiIua2luZW1lc2gudmlkZW8udjEuR2V0VmlkZW9SZXF1ZXN0GiMua2luZW1lc2gudmlkZW8udjEuR2V0VmlkZW9SZXNwb25zZSIfgtPkkwIZEhcvdjEvdmlkZW9zL3tyZXF1ZXN0X2lkfRJtCgpMaXN0VmlkZW9zEiQua2luZW1lc2gudmlkZW8udjEuTGlzdFZpZGVvc1JlcXVlc3QaJS5raW5lbWVzaC52aWRlby52MS5MaXN0VmlkZW9zUmVzcG9uc2UiEoLT5JMCDBIKL3YxL3ZpZGVvcxJlCg5MaXN0RnVsbFZpZGVvcxIoLmtpbmVtZXNoLnZpZGVvLnYxLkxpc3RGdWxsVmlkZW9zUmVxdWVzdBopLmtpbmVtZXNoLnZpZGVvLnYxLkxpc3RGdWxsVmlkZW9zUmVzcG9uc2USfQoLQ2FuY2VsVmlkZW8SJS5raW5lbWVzaC52aWRlby52MS5DYW5jZWxWaWRlb1JlcXVlc3QaJi5raW5lbWVzaC52aWRlby52MS5DYW5jZWxWaWRlb1Jlc3BvbnNlIh+C0+STAhkqFy92MS92aWRlb3Mve3JlcXVlc3RfaWR9ElwKC0RlbGV0ZVZpZGVvEiUua2luZW1lc2gudmlkZW8udjEuRGVsZXRlVmlkZW9SZXF1ZXN0GiYua2luZW1lc2gudmlkZW8udjEuRGVsZXRlVmlkZW9SZXNwb25zZRJbCgpXYXRjaFZpZGVvEiQua2luZW1lc2gudmlkZW8udjEuV2F0Y2hWaWRlb1JlcXVlc3QaJS5raW5lbWVzaC52aWRlby52MS5XYXRjaFZpZGVvUmVzcG9uc2UwARJ0CgtTdHJlYW1WaWRlbxIlLmtpbmVtZXNoLnZpZGVvLnYxLlN0cmVhbVZpZGVvUmVxdWVzdBoULmdvb2dsZS5hcGkuSHR0cEJvZHkiJoLT5JMCIBIeL3YxL3ZpZGVvcy97cmVxdWVzdF9pZH0vc3RyZWFtMAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_httpbody, file_google_protobuf_timestamp, file_kinemesh_video_v1_video]);
 
 /**
  * Asks for a video.
@@ -159,6 +159,13 @@ export type CreateVideoRequest = Message<"kinemesh.video.v1.CreateVideoRequest">
    * @generated from field: string webhook_secret = 19;
    */
   webhookSecret: string;
+
+  /**
+   * Id of the video that this one is made after, a UUID; kept and shown. Its settings are not taken over by themselves.
+   *
+   * @generated from field: string remix_of = 20;
+   */
+  remixOf: string;
 };
 
 /**
@@ -601,6 +608,20 @@ export type GetVideoResponse = Message<"kinemesh.video.v1.GetVideoResponse"> & {
    * @generated from field: optional int32 gpu_time_ms = 17;
    */
   gpuTimeMs?: number | undefined;
+
+  /**
+   * How it is generated and delivered.
+   *
+   * @generated from field: kinemesh.video.v1.VideoSettings settings = 18;
+   */
+  settings?: VideoSettings | undefined;
+
+  /**
+   * Id of the video that it is made after; absent when none was named.
+   *
+   * @generated from field: optional string remix_of = 19;
+   */
+  remixOf?: string | undefined;
 };
 
 /**
@@ -609,6 +630,76 @@ export type GetVideoResponse = Message<"kinemesh.video.v1.GetVideoResponse"> & {
  */
 export const GetVideoResponseSchema: GenMessage<GetVideoResponse> = /*@__PURE__*/
   messageDesc(file_kinemesh_video_v1_video_service, 11);
+
+/**
+ * What was asked for, with defaults filled in.
+ *
+ * @generated from message kinemesh.video.v1.VideoSettings
+ */
+export type VideoSettings = Message<"kinemesh.video.v1.VideoSettings"> & {
+  /**
+   * Length, seconds.
+   *
+   * @generated from field: double duration_seconds = 1;
+   */
+  durationSeconds: number;
+
+  /**
+   * "480P", "720P", "1080P" or "4K".
+   *
+   * @generated from field: string resolution = 2;
+   */
+  resolution: string;
+
+  /**
+   * "16:9", "9:16", "1:1" or "4:3".
+   *
+   * @generated from field: string aspect_ratio = 3;
+   */
+  aspectRatio: string;
+
+  /**
+   * Delivered frames per second.
+   *
+   * @generated from field: int32 fps = 4;
+   */
+  fps: number;
+
+  /**
+   * Denoising steps.
+   *
+   * @generated from field: int32 num_inference_steps = 5;
+   */
+  numInferenceSteps: number;
+
+  /**
+   * Classifier-free guidance, 1.0 (off) to 20.0.
+   *
+   * @generated from field: double guidance_scale = 6;
+   */
+  guidanceScale: number;
+
+  /**
+   * What it steers away from; empty for nothing.
+   *
+   * @generated from field: string negative_prompt = 7;
+   */
+  negativePrompt: string;
+
+  /**
+   * Which sound is generated; absent without sound.
+   *
+   * @generated from field: kinemesh.video.v1.AudioOptions audio_config = 8;
+   */
+  audioConfig?: AudioOptions | undefined;
+};
+
+/**
+ * Describes the message kinemesh.video.v1.VideoSettings.
+ * Use `create(VideoSettingsSchema)` to create a new message.
+ */
+export const VideoSettingsSchema: GenMessage<VideoSettings> = /*@__PURE__*/
+  messageDesc(file_kinemesh_video_v1_video_service, 12);
 
 /**
  * Progress of a video.
@@ -657,7 +748,7 @@ export type VideoProgress = Message<"kinemesh.video.v1.VideoProgress"> & {
  * Use `create(VideoProgressSchema)` to create a new message.
  */
 export const VideoProgressSchema: GenMessage<VideoProgress> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 12);
+  messageDesc(file_kinemesh_video_v1_video_service, 13);
 
 /**
  * The deliverables of a video. Addresses are presigned and expire; ask again for fresh ones.
@@ -741,7 +832,7 @@ export type VideoOutput = Message<"kinemesh.video.v1.VideoOutput"> & {
  * Use `create(VideoOutputSchema)` to create a new message.
  */
 export const VideoOutputSchema: GenMessage<VideoOutput> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 13);
+  messageDesc(file_kinemesh_video_v1_video_service, 14);
 
 /**
  * Why a video failed.
@@ -769,7 +860,7 @@ export type VideoError = Message<"kinemesh.video.v1.VideoError"> & {
  * Use `create(VideoErrorSchema)` to create a new message.
  */
 export const VideoErrorSchema: GenMessage<VideoError> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 14);
+  messageDesc(file_kinemesh_video_v1_video_service, 15);
 
 /**
  * Which videos to list.
@@ -811,7 +902,7 @@ export type ListVideosRequest = Message<"kinemesh.video.v1.ListVideosRequest"> &
  * Use `create(ListVideosRequestSchema)` to create a new message.
  */
 export const ListVideosRequestSchema: GenMessage<ListVideosRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 15);
+  messageDesc(file_kinemesh_video_v1_video_service, 16);
 
 /**
  * A page of the caller's videos.
@@ -860,7 +951,7 @@ export type ListVideosResponse = Message<"kinemesh.video.v1.ListVideosResponse">
  * Use `create(ListVideosResponseSchema)` to create a new message.
  */
 export const ListVideosResponseSchema: GenMessage<ListVideosResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 16);
+  messageDesc(file_kinemesh_video_v1_video_service, 17);
 
 /**
  * A video in a list.
@@ -909,7 +1000,70 @@ export type VideoSummary = Message<"kinemesh.video.v1.VideoSummary"> & {
  * Use `create(VideoSummarySchema)` to create a new message.
  */
 export const VideoSummarySchema: GenMessage<VideoSummary> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 17);
+  messageDesc(file_kinemesh_video_v1_video_service, 18);
+
+/**
+ * Which videos to list in full.
+ *
+ * @generated from message kinemesh.video.v1.ListFullVideosRequest
+ */
+export type ListFullVideosRequest = Message<"kinemesh.video.v1.ListFullVideosRequest"> & {
+  /**
+   * Videos in the answer; 0 for the default of 20; at most 100 (more is 100); negative is refused.
+   *
+   * @generated from field: int32 limit = 1;
+   */
+  limit: number;
+
+  /**
+   * Begin behind this video, also when it is deleted by now; empty to begin at the beginning. Behind an unknown one there is nothing.
+   *
+   * @generated from field: string after = 2;
+   */
+  after: string;
+
+  /**
+   * Oldest first; otherwise newest first.
+   *
+   * @generated from field: bool ascending = 3;
+   */
+  ascending: boolean;
+};
+
+/**
+ * Describes the message kinemesh.video.v1.ListFullVideosRequest.
+ * Use `create(ListFullVideosRequestSchema)` to create a new message.
+ */
+export const ListFullVideosRequestSchema: GenMessage<ListFullVideosRequest> = /*@__PURE__*/
+  messageDesc(file_kinemesh_video_v1_video_service, 19);
+
+/**
+ * A page of the caller's videos in full.
+ *
+ * @generated from message kinemesh.video.v1.ListFullVideosResponse
+ */
+export type ListFullVideosResponse = Message<"kinemesh.video.v1.ListFullVideosResponse"> & {
+  /**
+   * In the order asked for.
+   *
+   * @generated from field: repeated kinemesh.video.v1.GetVideoResponse videos = 1;
+   */
+  videos: GetVideoResponse[];
+
+  /**
+   * Whether there are more behind the last.
+   *
+   * @generated from field: bool has_more = 2;
+   */
+  hasMore: boolean;
+};
+
+/**
+ * Describes the message kinemesh.video.v1.ListFullVideosResponse.
+ * Use `create(ListFullVideosResponseSchema)` to create a new message.
+ */
+export const ListFullVideosResponseSchema: GenMessage<ListFullVideosResponse> = /*@__PURE__*/
+  messageDesc(file_kinemesh_video_v1_video_service, 20);
 
 /**
  * Names a video to cancel.
@@ -930,7 +1084,7 @@ export type CancelVideoRequest = Message<"kinemesh.video.v1.CancelVideoRequest">
  * Use `create(CancelVideoRequestSchema)` to create a new message.
  */
 export const CancelVideoRequestSchema: GenMessage<CancelVideoRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 18);
+  messageDesc(file_kinemesh_video_v1_video_service, 21);
 
 /**
  * A cancelled video.
@@ -965,7 +1119,49 @@ export type CancelVideoResponse = Message<"kinemesh.video.v1.CancelVideoResponse
  * Use `create(CancelVideoResponseSchema)` to create a new message.
  */
 export const CancelVideoResponseSchema: GenMessage<CancelVideoResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 19);
+  messageDesc(file_kinemesh_video_v1_video_service, 22);
+
+/**
+ * Names a video to delete.
+ *
+ * @generated from message kinemesh.video.v1.DeleteVideoRequest
+ */
+export type DeleteVideoRequest = Message<"kinemesh.video.v1.DeleteVideoRequest"> & {
+  /**
+   * The video's id, a UUID.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message kinemesh.video.v1.DeleteVideoRequest.
+ * Use `create(DeleteVideoRequestSchema)` to create a new message.
+ */
+export const DeleteVideoRequestSchema: GenMessage<DeleteVideoRequest> = /*@__PURE__*/
+  messageDesc(file_kinemesh_video_v1_video_service, 23);
+
+/**
+ * A deleted video.
+ *
+ * @generated from message kinemesh.video.v1.DeleteVideoResponse
+ */
+export type DeleteVideoResponse = Message<"kinemesh.video.v1.DeleteVideoResponse"> & {
+  /**
+   * The video's id.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message kinemesh.video.v1.DeleteVideoResponse.
+ * Use `create(DeleteVideoResponseSchema)` to create a new message.
+ */
+export const DeleteVideoResponseSchema: GenMessage<DeleteVideoResponse> = /*@__PURE__*/
+  messageDesc(file_kinemesh_video_v1_video_service, 24);
 
 /**
  * Names a video to watch.
@@ -993,7 +1189,7 @@ export type WatchVideoRequest = Message<"kinemesh.video.v1.WatchVideoRequest"> &
  * Use `create(WatchVideoRequestSchema)` to create a new message.
  */
 export const WatchVideoRequestSchema: GenMessage<WatchVideoRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 20);
+  messageDesc(file_kinemesh_video_v1_video_service, 25);
 
 /**
  * One event of a video's life.
@@ -1082,7 +1278,7 @@ export type WatchVideoResponse = Message<"kinemesh.video.v1.WatchVideoResponse">
  * Use `create(WatchVideoResponseSchema)` to create a new message.
  */
 export const WatchVideoResponseSchema: GenMessage<WatchVideoResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 21);
+  messageDesc(file_kinemesh_video_v1_video_service, 26);
 
 /**
  * Progress within a phase.
@@ -1145,7 +1341,7 @@ export type ProgressEvent = Message<"kinemesh.video.v1.ProgressEvent"> & {
  * Use `create(ProgressEventSchema)` to create a new message.
  */
 export const ProgressEventSchema: GenMessage<ProgressEvent> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 22);
+  messageDesc(file_kinemesh_video_v1_video_service, 27);
 
 /**
  * The worker behind a progress event.
@@ -1173,7 +1369,7 @@ export type WorkerInfo = Message<"kinemesh.video.v1.WorkerInfo"> & {
  * Use `create(WorkerInfoSchema)` to create a new message.
  */
 export const WorkerInfoSchema: GenMessage<WorkerInfo> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 23);
+  messageDesc(file_kinemesh_video_v1_video_service, 28);
 
 /**
  * A change of phase.
@@ -1201,7 +1397,7 @@ export type PhaseChangeEvent = Message<"kinemesh.video.v1.PhaseChangeEvent"> & {
  * Use `create(PhaseChangeEventSchema)` to create a new message.
  */
 export const PhaseChangeEventSchema: GenMessage<PhaseChangeEvent> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 24);
+  messageDesc(file_kinemesh_video_v1_video_service, 29);
 
 /**
  * A committed checkpoint.
@@ -1257,7 +1453,7 @@ export type CheckpointSavedEvent = Message<"kinemesh.video.v1.CheckpointSavedEve
  * Use `create(CheckpointSavedEventSchema)` to create a new message.
  */
 export const CheckpointSavedEventSchema: GenMessage<CheckpointSavedEvent> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 25);
+  messageDesc(file_kinemesh_video_v1_video_service, 30);
 
 /**
  * The video is ready.
@@ -1285,7 +1481,7 @@ export type CompletedEvent = Message<"kinemesh.video.v1.CompletedEvent"> & {
  * Use `create(CompletedEventSchema)` to create a new message.
  */
 export const CompletedEventSchema: GenMessage<CompletedEvent> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 26);
+  messageDesc(file_kinemesh_video_v1_video_service, 31);
 
 /**
  * The video ended without a result.
@@ -1313,7 +1509,7 @@ export type ErrorEvent = Message<"kinemesh.video.v1.ErrorEvent"> & {
  * Use `create(ErrorEventSchema)` to create a new message.
  */
 export const ErrorEventSchema: GenMessage<ErrorEvent> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 27);
+  messageDesc(file_kinemesh_video_v1_video_service, 32);
 
 /**
  * Names a video to stream as server-sent events.
@@ -1334,7 +1530,7 @@ export type StreamVideoRequest = Message<"kinemesh.video.v1.StreamVideoRequest">
  * Use `create(StreamVideoRequestSchema)` to create a new message.
  */
 export const StreamVideoRequestSchema: GenMessage<StreamVideoRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 28);
+  messageDesc(file_kinemesh_video_v1_video_service, 33);
 
 /**
  * The public API. REST clients reach it through the gateway's transcoder, gRPC and gRPC-web clients call it as it is.
@@ -1358,7 +1554,7 @@ export const VideoService: GenService<{
   },
   /**
    * The REST form of CreateVideo. The JSON arrives unparsed, because the transcoder would drop unknown fields in silence; it is read
-   * strictly as a CreateVideoRequest. Answers HTTP 202.
+   * strictly as a CreateVideoRequest. Answers HTTP 202. Errors: as CreateVideo, and MALFORMED_JSON, UNKNOWN_FIELD, PAYLOAD_TOO_LARGE.
    *
    * @generated from rpc kinemesh.video.v1.VideoService.CreateVideoFromJson
    */
@@ -1409,6 +1605,16 @@ export const VideoService: GenService<{
     output: typeof ListVideosResponseSchema;
   },
   /**
+   * Lists the caller's videos as GetVideo shows them, from one of them on, either way. Errors: INVALID_FIELD.
+   *
+   * @generated from rpc kinemesh.video.v1.VideoService.ListFullVideos
+   */
+  listFullVideos: {
+    methodKind: "unary";
+    input: typeof ListFullVideosRequestSchema;
+    output: typeof ListFullVideosResponseSchema;
+  },
+  /**
    * Cancels a video and refunds the share not done. On a cancelled video it gives the same answer again.
    * Errors: VIDEO_NOT_FOUND, VIDEO_ALREADY_FINISHED (COMPLETED, FAILED, BLOCKED).
    *
@@ -1420,7 +1626,19 @@ export const VideoService: GenService<{
     output: typeof CancelVideoResponseSchema;
   },
   /**
-   * Streams a video's life: a snapshot first, then every change, and ends after the terminal event.
+   * Deletes a video for good: its prompt now, its objects within minutes. One that has not ended is cancelled first.
+   * Errors: VIDEO_NOT_FOUND, also when it is deleted already.
+   *
+   * @generated from rpc kinemesh.video.v1.VideoService.DeleteVideo
+   */
+  deleteVideo: {
+    methodKind: "unary";
+    input: typeof DeleteVideoRequestSchema;
+    output: typeof DeleteVideoResponseSchema;
+  },
+  /**
+   * Streams a video's life: a snapshot first, then every change, and ends after the terminal event, or with the caller's token.
+   * Errors: VIDEO_NOT_FOUND.
    *
    * @generated from rpc kinemesh.video.v1.VideoService.WatchVideo
    */
@@ -1431,7 +1649,7 @@ export const VideoService: GenService<{
   },
   /**
    * The same stream as server-sent events (events progress, phase_change, completed, error; `id:` on each; a comment every 15 s).
-   * Metadata `last-event-id` resumes after that event.
+   * Metadata `last-event-id` resumes after that event. Errors: VIDEO_NOT_FOUND.
    *
    * @generated from rpc kinemesh.video.v1.VideoService.StreamVideo
    */
