@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -169,12 +170,23 @@ async def test_twenty_jobs_and_three_workers_and_no_job_is_given_twice(
         for job in added:
             await _announce(jetstream, job)
             await _announce(jetstream, job)
-        done = 0
-        while done < len(added):
-            for worker in workers[: len(added) - done]:
+        finished: list[str] = []
+
+        async def work(worker: FakeWorker) -> None:
+            while True:
                 assignment = await worker.assignment()
                 await worker.finish(assignment, pb.ASSIGNMENT_OUTCOME_DONE)
-                done += 1
+                finished.append(assignment.job.request.request_id)
+
+        async def all_finished() -> bool:
+            return len(finished) >= len(added)
+
+        # Which of the free workers gets a job is the scheduler's choice.
+        working = [asyncio.create_task(work(worker)) for worker in workers]
+        await eventually(all_finished)
+        for task in working:
+            task.cancel()
+        await asyncio.wait(working)
     given = [request_id for request_id, _ in jobs[0].assigned]
     assert sorted(given) == sorted(job.request.request_id for job in added)
 
