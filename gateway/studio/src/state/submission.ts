@@ -1,10 +1,12 @@
 // Sending the form, once however often it takes.
-import { useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { newRequestId, videos } from "../api/client.ts";
 import { type Problem, invalid, problemOf } from "../api/problem.ts";
 import { refreshAll, shelf } from "./mesh.ts";
 import { Malformed, type Order, requestOf } from "./order.ts";
 import { addressOf, go } from "./route.ts";
+
+const KEY = "kinemesh.attempt";
 
 export interface Submission {
   readonly busy: boolean;
@@ -17,14 +19,13 @@ export interface Submission {
 export function useSubmission(current: Order): Submission {
   const [busy, setBusy] = useState(false);
   const [refusal, setRefusal] = useState<{ readonly order: Order; readonly problem: Problem } | null>(null);
-  const attempt = useRef({ content: "", requestId: "" });
 
   async function submit(order: Order): Promise<boolean> {
     if (busy) return true;
     setBusy(true);
     try {
       const created = await videos.createVideo(requestOf(order), { headers: { "x-request-id": keyFor(order) } });
-      attempt.current = { content: "", requestId: "" };
+      sessionStorage.removeItem(KEY);
       setRefusal(null);
       shelf.value = { offset: 0, status: "" };
       refreshAll();
@@ -38,14 +39,17 @@ export function useSubmission(current: Order): Submission {
     }
   }
 
-  /** The key stays while the same order is repeated: an answer that was lost must not cost a second video. */
-  function keyFor(order: Order): string {
-    const content = JSON.stringify(order);
-    if (content !== attempt.current.content) attempt.current = { content, requestId: newRequestId() };
-    return attempt.current.requestId;
-  }
-
   return { busy, problem: refusal?.order === current ? refusal.problem : null, submit };
+}
+
+/** The key stays while the same order is repeated, over reloads too: an answer that was lost must not cost a second video. */
+function keyFor(order: Order): string {
+  const content = JSON.stringify(order);
+  const last = JSON.parse(sessionStorage.getItem(KEY) ?? "{}") as { content?: string; requestId?: string };
+  if (last.content === content && last.requestId) return last.requestId;
+  const requestId = newRequestId();
+  sessionStorage.setItem(KEY, JSON.stringify({ content, requestId }));
+  return requestId;
 }
 
 export function problemOfOrder(reason: unknown): Problem {
