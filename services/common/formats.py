@@ -7,6 +7,14 @@ from fractions import Fraction
 
 MAX_PROMPT = 2000
 """Code points after NFC."""
+MAX_STYLE = 500
+"""Code points that a style preset may add to a prompt or a negative prompt."""
+MAX_STYLED_PROMPT = MAX_PROMPT + MAX_STYLE
+"""Code points of a prompt in the words of its style."""
+MAX_FIRST_FRAME_BYTES = 10 * 2**20
+"""Of the encoded picture. In base64 it still fits into a request as the gateway bounds it."""
+MAX_PREVIEW_BYTES = 32 * 2**10
+"""Of a preview's JPEG."""
 SHORT_SIDES_PX: Mapping[str, int] = {"480P": 480, "720P": 720, "1080P": 1080, "4K": 2160}
 """Resolutions and their short sides."""
 ASPECT_RATIOS: Mapping[str, Fraction] = {

@@ -55,7 +55,7 @@ from services.orchestrator.usecases.quote import QuoteVideo
 from services.orchestrator.usecases.reading import Videos
 from services.orchestrator.usecases.watch import WatchVideo
 from services.orchestrator.usecases.webhooks import Webhooks
-from services.orchestrator.webhooks.addresses import UrlGuard
+from services.common.addresses import UrlGuard
 from services.orchestrator.webhooks.keyring import Keyring
 from services.orchestrator.webhooks.post import Poster
 from services.orchestrator.webhooks.secrets import WebhookSecrets

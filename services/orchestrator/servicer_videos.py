@@ -27,7 +27,7 @@ from services.orchestrator.usecases.delete import DeleteVideo
 from services.orchestrator.usecases.quote import QuoteVideo
 from services.orchestrator.usecases.reading import PageRequest, Videos
 from services.orchestrator.usecases.watch import WatchVideo
-from services.orchestrator.webhooks.addresses import UrlGuard
+from services.common.addresses import UrlGuard
 
 _STREAM_METADATA = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
 _ANY_PROMPT = "any"

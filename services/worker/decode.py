@@ -17,7 +17,7 @@ from services.worker import keys
 from services.worker.convert import artifact
 from services.worker.errors import ModelBrokenError
 from services.worker.inputs import fetch_latents
-from services.worker.mezzanine import MezzanineWriter
+from services.common.mezzanine import MezzanineWriter
 from services.worker.settings import Settings
 from services.worker.threads import in_thread
 from services.worker.triton import Message, TritonClient

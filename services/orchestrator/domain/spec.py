@@ -10,10 +10,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias, cast
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from kinemesh.video.v1 import video_service_pb2
+from services.common.addresses import url_problem
 from services.common.catalogue import Catalogue, ModelEntry, ModelName, TierName
 from services.common.errors import FieldViolation, InvalidArgument
 from services.common.formats import ASPECT_RATIOS, FRAME_RATES, MAX_PROMPT, SHORT_SIDES_PX
@@ -25,12 +25,8 @@ DEFAULT_FPS = 24
 DEFAULT_DURATION_S = 5.0
 DEFAULT_PRIORITY = 100
 DEFAULT_TIER: TierName = "STANDARD"
-MAX_URL = 2048
 MAX_SEED = 2**63 - 1
 _CENT = Decimal("0.01")
-_WEB_PORTS = {80, 443}
-_FIRST_FREE_PORT = 1024
-"""The ports below belong to other protocols: nobody shall have us talk to a mail server or a resolver."""
 
 Request: TypeAlias = video_service_pb2.CreateVideoRequest
 _Number: TypeAlias = Literal["duration_seconds", "num_inference_steps", "guidance_scale", "priority"]
@@ -236,25 +232,6 @@ def _webhook_url(findings: _Findings, url: str) -> str:
     if url and (problem := url_problem(url)):
         findings.add("webhook_url", problem, "WEBHOOK_URL_REFUSED")
     return url
-
-
-def url_problem(url: str) -> str | None:
-    """What is wrong with a URL on its face; None when nothing is. Its address is vetted elsewhere."""
-    if len(url) > MAX_URL:
-        return f"must have at most {MAX_URL} characters"
-    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        return "must be a URL in ASCII"
-    try:
-        parts = urlsplit(url)
-        usable = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return "must be a URL"
-    if parts.scheme not in {"https", "http"} or not usable:
-        return "must be an https URL"
-    if parts.username is not None or parts.password is not None:
-        return "must not contain credentials"
-    is_web = parts.port in _WEB_PORTS or parts.port is None or parts.port >= _FIRST_FREE_PORT
-    return None if is_web else "must have port 443, port 80 or one from 1024"
 
 
 def _webhook_secret(findings: _Findings, request: Request) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.common.errors import InvalidArgument
-from services.orchestrator.webhooks.addresses import AddressRefusedError, PinnedResolver, UrlGuard, is_public
+from services.common.addresses import AddressRefusedError, PinnedResolver, UrlGuard, is_public
 
 
 @pytest.mark.parametrize(
