@@ -11,6 +11,7 @@ from services.common.settings import (
     NatsSettings,
     OrphanSettings,
     PostgresSettings,
+    ReferenceVideoSettings,
     RetentionSettings,
     S3Settings,
     ServiceSettings,
@@ -18,7 +19,15 @@ from services.common.settings import (
 from services.orchestrator.webhooks.secrets import require_master_secret
 
 
-class Settings(PostgresSettings, NatsSettings, S3Settings, RetentionSettings, OrphanSettings, ServiceSettings):
+class Settings(
+    PostgresSettings,
+    NatsSettings,
+    S3Settings,
+    RetentionSettings,
+    OrphanSettings,
+    ReferenceVideoSettings,
+    ServiceSettings,
+):
     """Read once, in `__main__`."""
 
     catalogue_path: Path = Path("deploy/catalogue.yaml")
