@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from fractions import Fraction
 
@@ -27,3 +28,8 @@ ASPECT_RATIOS: Mapping[str, Fraction] = {
 FRAME_RATES = (24, 30, 60)
 """Frames per second."""
 MAX_DURATION_S = 60.0
+
+
+def jpeg_url(jpeg: bytes) -> str:
+    """A picture as a data: URL, which JSON can carry and a browser can show."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -98,7 +98,9 @@ class _Composition:
         self._relay = OutboxRelay(pool, jetstream.publish)
         self._engine = JobEngine(pool, self._relay.wake, LiveFeed(jetstream.client), settings.lease_s)
         self._policy = AttemptPolicy(settings.max_attempts, settings.max_attempts_total)
-        self._links = Links(store.presign_get, settings.public_url, settings.media_url_expires_s)
+        self._links = Links(
+            store.presign_get, settings.public_url, settings.media_url_expires_s, settings.media_cdn_url
+        )
         self._guard = UrlGuard(allow_private=settings.webhook_allow_private)
         self._secrets = _webhook_secrets(settings)
         self._keyring = Keyring(pool, self._secrets)
@@ -184,7 +186,7 @@ class _Composition:
         return JobUseCases(
             claims=Claims(self._engine),
             lifecycle=Lifecycle(self._engine, self._policy, self._store.head),
-            progress=ProgressKeeper(self._engine),
+            progress=ProgressKeeper(self._engine, previews=self._settings.previews),
             inspection=Inspection(self._pool),
         )
 
