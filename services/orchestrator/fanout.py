@@ -41,7 +41,7 @@ class LiveFeed:
         """A job entered a state."""
         await self._publish(_event(job, "state"))
 
-    async def publish_progress(self, job: Job, worker_id: str, preview_jpeg: bytes) -> None:
+    async def publish_progress(self, job: Job, worker_id: str, preview_jpeg: bytes = b"") -> None:
         """A worker reported a step, with a picture or none; the picture is stored nowhere."""
         news = {
             "worker_id": worker_id or job.lease_owner,

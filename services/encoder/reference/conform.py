@@ -35,7 +35,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 def conform(request: ConformRequest) -> int:
     """Writes the frame on show at each time of the output's rate, scaled to fill and cropped, until either ends."""
     path = Path(request.video)
-    options = {"protocol_whitelist": "file", "max_streams": str(_MAX_STREAMS)}
+    # The demuxer leaves out what is over, and one over is enough to refuse.
+    options = {"protocol_whitelist": "file", "max_streams": str(_MAX_STREAMS + 1)}
     with av.open(str(path), format=_format_of(path), options=options) as container:
         stream = _picture_of(container)
         fit = _Fit(request.width, request.height)
@@ -89,16 +90,16 @@ def _frames(container: InputContainer, stream: VideoStream, duration_s: float) -
 
 
 def _at_rate(frames: Iterator[tuple[float, VideoFrame]], request: ConformRequest) -> Iterator[VideoFrame]:
-    """Yields for every time of the output the last frame that is not later; the very last is on show for its time."""
+    """Yields for every time of the output the last frame that is not later, up to the time of the very last."""
     wanted = math.ceil(request.duration_s * request.fps)
     shown: VideoFrame | None = None
-    made = 0
+    made, time_s = 0, 0.0
     for time_s, frame in frames:
         while shown is not None and made < wanted and made / request.fps < time_s:
             yield shown
             made += 1
         shown = frame
-    if shown is not None and made < wanted:
+    if shown is not None and made < wanted and made / request.fps <= time_s:
         yield shown
 
 
