@@ -16,7 +16,7 @@ from PIL import Image
 def scene(width: int = 96, height: int = 64) -> NDArray[np.uint8]:
     """A red disc on a blue slope: uint8 [height, width, 3]."""
     y, x = np.mgrid[0:height, 0:width]
-    picture = np.stack([x * 0, y * 160 // height, 255 - x * 160 // width], -1).astype(np.uint8)
+    picture: NDArray[np.uint8] = np.stack([x * 0, y * 160 // height, 255 - x * 160 // width], -1).astype(np.uint8)
     picture[np.hypot(x - width / 2, y - height / 2) < min(width, height) / 4] = (220, 40, 30)
     return picture
 
