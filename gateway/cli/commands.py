@@ -95,7 +95,7 @@ def generate(  # noqa: PLR0913, PLR0917 (each is an option of the command line)
         Path | None, typer.Option(help="PNG, JPEG or WebP to begin with.", exists=True, dir_okay=False)
     ] = None,
     reference_video: Annotated[str, typer.Option(help="Address of a video to make it after.")] = "",
-    strength: Annotated[float | None, typer.Option(help="Departure from that video, 0.01 to 1; default 0.7.")] = None,
+    strength: Annotated[float | None, typer.Option(help="Departure from that, 0.01 to 1; default 0.7.")] = None,
     audio: Annotated[bool, typer.Option(help="Generate sound.")] = True,
     music: Annotated[bool, typer.Option(help="With a music bed.")] = False,
     target: Annotated[Path, typer.Option("--output", "-o", help="Directory or file for the MP4.")] = Path("out"),

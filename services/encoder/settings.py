@@ -26,8 +26,9 @@ class Settings(PostgresSettings, NatsSettings, S3Settings, OrphanSettings, Refer
     """The catalogue, which names the deployed models and where their weights are."""
     encoder_threads: int = Field(default=1, ge=1, le=64)
     """Threads that torch computes with."""
-    encoder_concurrency: int = Field(default=4, ge=1)
-    """Jobs at once in this process; encoding itself goes one by one."""
+    encoder_concurrency: int = Field(default=16, ge=1)
+    """Jobs at once in this process. Encoding and decoding go one by one; reference videos are fetched side by side, so
+    that slow servers of some users do not keep the jobs of others waiting."""
     reference_video_max_mb: int = Field(default=256, ge=1)
     """Largest reference video that is fetched, MiB."""
     reference_video_fetch_timeout_s: float = Field(default=60.0, gt=0)

@@ -83,22 +83,20 @@ def initial_state(shape: tuple[int, ...], seed: int, timesteps: tuple[float, ...
     return SamplerState(seeded_noise(seed, 0, shape), 0, timesteps, solver, seed)
 
 
-def noised_state(
-    source: Tensor, strength: float, seed: int, timesteps: tuple[float, ...], solver: Solver
-) -> SamplerState:
-    """Returns `source` with noise, at the last level of the schedule that is not below `strength`.
+def noised_state(source: Tensor, steps: int, seed: int, timesteps: tuple[float, ...], solver: Solver) -> SamplerState:
+    """Returns `source` with the noise of the level from which the last `steps` of the schedule are to be taken.
 
-    Sampling from there keeps what that much noise has not hidden: the layout at low strength, hardly a colour near 1.
-    At least one step is left to take, also where the steps are few.
+    Sampling from there keeps what that much noise has not hidden: the layout if they are few, hardly a colour if they
+    are nearly all. The state knows of these steps alone.
 
     Raises:
-        ValueError: strength is not above 0 and at most 1.
+        ValueError: the schedule has not so many steps.
     """
-    if not 0 < strength <= 1:
-        raise ValueError(f"strength {strength} is not above 0 and at most 1")
-    step = max(index for index, t in enumerate(timesteps) if t >= strength)
+    if not 0 < steps < len(timesteps):
+        raise ValueError(f"{steps} are not 1 to {len(timesteps) - 1} steps")
+    left = timesteps[-steps - 1 :]
     noise = seeded_noise(seed, 0, tuple(source.shape))
-    return SamplerState(torch.lerp(source, noise, timesteps[step]), step, timesteps, solver, seed)
+    return SamplerState(torch.lerp(source, noise, left[0]), 0, left, solver, seed)
 
 
 def advance(state: SamplerState, velocity: Velocity) -> SamplerState:

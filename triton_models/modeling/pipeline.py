@@ -106,16 +106,16 @@ def start(plan: GenerationPlan, seed: int, first_frame: Tensor | None = None) ->
 
 
 def restart(
-    plan: GenerationPlan, seed: int, source: Tensor, strength: float, first_frame: Tensor | None = None
+    plan: GenerationPlan, seed: int, source: Tensor, steps: int, first_frame: Tensor | None = None
 ) -> SamplerState:
-    """Returns the state from which another clip's latent [1, F, H, W, C] is made anew, the freer the higher `strength`.
+    """Returns the state from which another clip's latent [1, F, H, W, C] is made anew by the last `steps` of the plan.
 
     Raises:
-        ValueError: the source is not of the plan's shape, strength not in (0, 1], or as `start`.
+        ValueError: the source is not of the plan's shape, there are not so many steps, or as `start`.
     """
     if tuple(source.shape[1:]) != plan.shape.latent():
         raise ValueError(f"a source of {tuple(source.shape[1:])} is not of {tuple(plan.shape.latent())}")
-    return _hold(plan, noised_state(source, strength, seed, plan.timesteps, plan.solver), first_frame)
+    return _hold(plan, noised_state(source, steps, seed, plan.timesteps, plan.solver), first_frame)
 
 
 def _hold(plan: GenerationPlan, state: SamplerState, first_frame: Tensor | None) -> SamplerState:

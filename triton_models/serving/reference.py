@@ -48,7 +48,8 @@ class ReferenceSampling:
     first_frame: Tensor | None
     reference: Tensor | None
     """What the clip is made after, as a latent."""
-    strength: float
+    last_steps: int
+    """Of the steps, those that are taken where there is a reference."""
     previewer: LatentPreview | None
 
     @property
@@ -74,7 +75,7 @@ class ReferenceSampling:
         """Noise, over the reference and behind the picture where there are any."""
         if self.reference is None:
             return start(self.generation, self.seed, self.first_frame)
-        return restart(self.generation, self.seed, self.reference, self.strength, self.first_frame)
+        return restart(self.generation, self.seed, self.reference, self.last_steps, self.first_frame)
 
     def steps(self, state: SamplerState) -> Iterator[SamplerState]:
         """As `sample`."""
@@ -123,7 +124,7 @@ class ReferenceDenoiser:
             negative=negative,
             first_frame=first_frame,
             reference=None if request.reference is None else self._encoded(plan, read_frames(request.reference)),
-            strength=request.strength,
+            last_steps=min(request.last_steps or request.steps, request.steps),
             previewer=self.previewer,
         )
 

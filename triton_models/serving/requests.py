@@ -61,8 +61,9 @@ class DitRequest(ClipRequest):
     reference: ScratchPath | None = None
     """Safetensors with `frames`, uint8 [frames, height, width, 3] of any size at the clip's rate, that the clip is made
     after. Where they are too few, the last one is repeated."""
-    strength: float = Field(default=1.0, gt=0, le=1)
-    """How much noise hides the reference at the start; the steps before that level are not taken."""
+    last_steps: int | None = Field(default=None, ge=1)
+    """With a reference: how many of the steps are taken, the last ones; the noise where they begin hides the reference.
+    None for all."""
     preview_every: int = Field(default=0, ge=0)
     """Steps between previews; 0 for none."""
     checkpoint_every: int = Field(ge=0)

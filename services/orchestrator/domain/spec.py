@@ -71,6 +71,11 @@ class VideoSpec:
     priority: int
     remix_of: UUID | None
 
+    @property
+    def steps_taken(self) -> int:
+        """Denoising steps that are run: after a reference video the last ones, as many as its strength says."""
+        return max(1, round(self.steps * (self.reference_strength or 1)))
+
 
 class _Findings:
     """Collects violations, each with the reason of its kind."""

@@ -92,17 +92,18 @@ def test_a_clip_is_encoded_whole_and_padded() -> None:
     torch.testing.assert_close(latent[:, 1], latent[:, -1])
 
 
-def test_a_clip_made_from_a_clip_keeps_more_at_low_strength() -> None:
+def test_a_clip_made_from_a_clip_keeps_more_the_fewer_steps_are_taken() -> None:
     plan, prompt = short_plan(), model().text.encode(PROMPT)
     source = encode_clip(model(), plan, np.repeat(picture(72, 96)[None], plan.shape.frames, 0))
-    weak, strong = (restart(plan, 3, source, strength) for strength in (0.7, 1.0))
-    assert weak.step > strong.step == 0
+    weak, strong = (restart(plan, 3, source, steps) for steps in (1, 3))
+    assert (weak.step, weak.total_steps, strong.total_steps) == (0, 1, 3)
     assert torch.equal(strong.latent, start(plan, 3).latent)
     *_, made = sample(model(), plan, weak, prompt)
     *_, anew = sample(model(), plan, strong, prompt)
     assert (made.latent - source).square().mean() < (anew.latent - source).square().mean()
-    with pytest.raises(ValueError, match="strength"):
-        restart(plan, 3, source, 0)
+    for steps in (0, 4):
+        with pytest.raises(ValueError, match="1 to 3 steps"):
+            restart(plan, 3, source, steps)
 
 
 def test_a_stream_is_the_planned_clip_chunk_by_chunk() -> None:
