@@ -125,7 +125,8 @@ def _given(work: Work) -> Message:
         given["first_frame"] = str(work.files.first_frame)
     if artifacts.HasField("reference_video"):
         given["reference"] = str(work.files.reference)
-        given["last_steps"] = work.total_steps
+        given["reference_strength"] = work.job.request.prompt_config.reference_strength
+        given["reference_steps"] = work.total_steps
     return given
 
 

@@ -63,7 +63,7 @@ class Work:
 
     @property
     def total_steps(self) -> int:
-        """Denoising steps to take; a clip made after a video takes the last of its num_inference_steps."""
+        """Denoising steps to take; a clip made after a video takes fewer than its num_inference_steps."""
         return self.lease.job.request.progress.total_steps
 
     @property

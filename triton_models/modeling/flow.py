@@ -83,20 +83,28 @@ def initial_state(shape: tuple[int, ...], seed: int, timesteps: tuple[float, ...
     return SamplerState(seeded_noise(seed, 0, shape), 0, timesteps, solver, seed)
 
 
-def noised_state(source: Tensor, steps: int, seed: int, timesteps: tuple[float, ...], solver: Solver) -> SamplerState:
-    """Returns `source` with the noise of the level from which the last `steps` of the schedule are to be taken.
+def noised_state(
+    source: Tensor, strength: float, steps: int, seed: int, timesteps: tuple[float, ...], solver: Solver
+) -> SamplerState:
+    """Returns `source` with noise of the level `strength`, before `steps` steps along the rest of the schedule's curve.
 
-    Sampling from there keeps what that much noise has not hidden: the layout if they are few, hardly a colour if they
-    are nearly all. The state knows of these steps alone.
+    Sampling from there keeps what that much noise has not hidden: the layout at low strength, hardly a colour near 1.
 
     Raises:
-        ValueError: the schedule has not so many steps.
+        ValueError: strength is not above 0 and at most 1, or there is no step.
     """
-    if not 0 < steps < len(timesteps):
-        raise ValueError(f"{steps} are not 1 to {len(timesteps) - 1} steps")
-    left = timesteps[-steps - 1 :]
+    if not 0 < strength <= 1 or steps < 1:
+        raise ValueError(f"strength {strength} is not above 0 and at most 1, or {steps} are no steps")
+    left = _rest_of(timesteps, strength, steps)
     noise = seeded_noise(seed, 0, tuple(source.shape))
     return SamplerState(torch.lerp(source, noise, left[0]), 0, left, solver, seed)
+
+
+def _rest_of(timesteps: tuple[float, ...], begin: float, steps: int) -> tuple[float, ...]:
+    """Returns steps + 1 levels from `begin` to the end, spaced as the schedule is there."""
+    places = np.arange(len(timesteps))
+    place = np.interp(begin, timesteps[::-1], places[::-1])
+    return tuple(np.interp(np.linspace(place, places[-1], steps + 1), places, timesteps).tolist())
 
 
 def advance(state: SamplerState, velocity: Velocity) -> SamplerState:

@@ -106,16 +106,25 @@ def start(plan: GenerationPlan, seed: int, first_frame: Tensor | None = None) ->
 
 
 def restart(
-    plan: GenerationPlan, seed: int, source: Tensor, steps: int, first_frame: Tensor | None = None
+    plan: GenerationPlan,
+    seed: int,
+    source: Tensor,
+    strength: float,
+    steps: int | None = None,
+    first_frame: Tensor | None = None,
 ) -> SamplerState:
-    """Returns the state from which another clip's latent [1, F, H, W, C] is made anew by the last `steps` of the plan.
+    """Returns the state from which another clip's latent [1, F, H, W, C] is made anew, the freer the higher `strength`.
+
+    `steps` are taken; by default that share of the plan's.
 
     Raises:
-        ValueError: the source is not of the plan's shape, there are not so many steps, or as `start`.
+        ValueError: the source is not of the plan's shape, as `noised_state`, or as `start`.
     """
+    steps = max(1, round(strength * (len(plan.timesteps) - 1))) if steps is None else steps
     if tuple(source.shape[1:]) != plan.shape.latent():
         raise ValueError(f"a source of {tuple(source.shape[1:])} is not of {tuple(plan.shape.latent())}")
-    return _hold(plan, noised_state(source, steps, seed, plan.timesteps, plan.solver), first_frame)
+    state = noised_state(source, strength, steps, seed, plan.timesteps, plan.solver)
+    return _hold(plan, state, first_frame)
 
 
 def _hold(plan: GenerationPlan, state: SamplerState, first_frame: Tensor | None) -> SamplerState:

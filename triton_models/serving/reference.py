@@ -48,8 +48,10 @@ class ReferenceSampling:
     first_frame: Tensor | None
     reference: Tensor | None
     """What the clip is made after, as a latent."""
-    last_steps: int
-    """Of the steps, those that are taken where there is a reference."""
+    strength: float
+    """Level of the noise over the reference."""
+    reference_steps: int | None
+    """Steps from there; None for that share of all."""
     previewer: LatentPreview | None
 
     @property
@@ -75,7 +77,9 @@ class ReferenceSampling:
         """Noise, over the reference and behind the picture where there are any."""
         if self.reference is None:
             return start(self.generation, self.seed, self.first_frame)
-        return restart(self.generation, self.seed, self.reference, self.last_steps, self.first_frame)
+        return restart(
+            self.generation, self.seed, self.reference, self.strength, self.reference_steps, self.first_frame
+        )
 
     def steps(self, state: SamplerState) -> Iterator[SamplerState]:
         """As `sample`."""
@@ -124,7 +128,8 @@ class ReferenceDenoiser:
             negative=negative,
             first_frame=first_frame,
             reference=None if request.reference is None else self._encoded(plan, read_frames(request.reference)),
-            last_steps=min(request.last_steps or request.steps, request.steps),
+            strength=request.reference_strength,
+            reference_steps=request.reference_steps,
             previewer=self.previewer,
         )
 

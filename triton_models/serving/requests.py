@@ -61,9 +61,10 @@ class DitRequest(ClipRequest):
     reference: ScratchPath | None = None
     """Safetensors with `frames`, uint8 [frames, height, width, 3] of any size at the clip's rate, that the clip is made
     after. Where they are too few, the last one is repeated."""
-    last_steps: int | None = Field(default=None, ge=1)
-    """With a reference: how many of the steps are taken, the last ones; the noise where they begin hides the reference.
-    None for all."""
+    reference_strength: float = Field(default=1.0, gt=0, le=1)
+    """Level of the noise that hides the reference where sampling begins."""
+    reference_steps: int | None = Field(default=None, ge=1, le=100)
+    """Denoising steps from there; None for that share of `steps`."""
     preview_every: int = Field(default=0, ge=0)
     """Steps between previews; 0 for none."""
     checkpoint_every: int = Field(ge=0)

@@ -73,7 +73,7 @@ class VideoSpec:
 
     @property
     def steps_taken(self) -> int:
-        """Denoising steps that are run: after a reference video the last ones, as many as its strength says."""
+        """Denoising steps that are run: of a clip after a reference video that share which its strength is."""
         return max(1, round(self.steps * (self.reference_strength or 1)))
 
 

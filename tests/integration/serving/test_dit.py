@@ -114,28 +114,28 @@ async def test_a_clip_begins_with_a_picture_and_is_made_after_a_video(inference:
     save_file({"frames": rng.integers(0, 256, (7, 80, 80, 3), np.uint8)}, reference)
     given = {"first_frame": str(picture), "reference": str(reference), "checkpoint_every": 1}
 
-    async def latent(steps: int, output: str, **changes: Any) -> tuple[list[Message], NDArray[np.float32]]:
+    async def latent(strength: float, output: str, **changes: Any) -> tuple[list[Message], NDArray[np.float32]]:
         path = str(directory / output)
         messages = await run(
-            inference, request_in(inference, directory, **given, last_steps=steps, output=path, **changes)
+            inference, request_in(inference, directory, **given, reference_strength=strength, output=path, **changes)
         )
         return messages, load_file(path)["latent"]
 
-    _, near = await latent(1, "near")
-    _, far = await latent(5, "far")
+    _, near = await latent(0.2, "near")
+    _, far = await latent(0.9, "far")
     # The first frame is the picture's, whatever became of the others.
     assert np.array_equal(near[:, 0], far[:, 0])
-    half, middle = await latent(3, "middle")
+    half, middle = await latent(0.5, "middle")
     assert [(step["step"], step["total"]) for step in half[1:-1]] == [(1, 3), (2, 3), (3, 3)]
     source = latent_of(inference, reference)
     distances = [float(np.abs(made - source)[:, 1:].mean()) for made in (near, middle, far)]
     assert distances == sorted(distances)
     assert len(set(distances)) == 3
     for written in checkpoints_of(half):
-        _, resumed = await latent(3, "resumed", resume=written["path"])
+        _, resumed = await latent(0.5, "resumed", resume=written["path"])
         assert np.array_equal(resumed, middle)
     with pytest.raises(ModelFailedError, match=r"CHECKPOINT_REFUSED.*another request"):
-        await latent(5, "refused", resume=written["path"])
+        await latent(0.9, "refused", resume=written["path"])
 
 
 async def test_a_preview_comes_every_few_steps(inference: Inference, directory: Path) -> None:

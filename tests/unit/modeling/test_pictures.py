@@ -10,6 +10,7 @@ import torch
 
 from triton_models.modeling.checkpoint import Origin, read_checkpoint, write_checkpoint
 from triton_models.modeling.engine import engine_hash
+from triton_models.modeling.flow import noised_state, shifted_schedule
 from triton_models.modeling.pipeline import (
     GenerationPlan,
     decode_chunks,
@@ -92,18 +93,24 @@ def test_a_clip_is_encoded_whole_and_padded() -> None:
     torch.testing.assert_close(latent[:, 1], latent[:, -1])
 
 
-def test_a_clip_made_from_a_clip_keeps_more_the_fewer_steps_are_taken() -> None:
+def test_a_clip_made_from_a_clip_keeps_more_at_low_strength() -> None:
     plan, prompt = short_plan(), model().text.encode(PROMPT)
     source = encode_clip(model(), plan, np.repeat(picture(72, 96)[None], plan.shape.frames, 0))
-    weak, strong = (restart(plan, 3, source, steps) for steps in (1, 3))
-    assert (weak.step, weak.total_steps, strong.total_steps) == (0, 1, 3)
+    weak, strong = (restart(plan, 3, source, strength) for strength in (0.3, 1.0))
+    assert (weak.timesteps[0], weak.total_steps) == (pytest.approx(0.3), 1)
+    assert strong.timesteps == pytest.approx(plan.timesteps)
     assert torch.equal(strong.latent, start(plan, 3).latent)
     *_, made = sample(model(), plan, weak, prompt)
     *_, anew = sample(model(), plan, strong, prompt)
     assert (made.latent - source).square().mean() < (anew.latent - source).square().mean()
-    for steps in (0, 4):
-        with pytest.raises(ValueError, match="1 to 3 steps"):
-            restart(plan, 3, source, steps)
+    for strength, steps in ((0, 1), (1.1, 1), (0.5, 0)):
+        with pytest.raises(ValueError, match="strength"):
+            restart(plan, 3, source, strength, steps)
+
+
+def test_the_rest_of_a_schedule_is_spaced_as_the_schedule() -> None:
+    levels = noised_state(torch.zeros(1, 1, 1, 1, 16), 0.8, 3, 0, shifted_schedule(6, 4.0), "euler").timesteps
+    assert levels == pytest.approx(shifted_schedule(6, 4.0)[3:])
 
 
 def test_a_stream_is_the_planned_clip_chunk_by_chunk() -> None:

@@ -325,7 +325,7 @@ class PromptConfig(_message.Message):
     style_preset: _builtins.str
     """Name of a style preset of the catalogue; empty for none."""
     reference_strength: _builtins.float
-    """How far the clip may depart from reference_video: the share of the denoising steps that are taken; 0 without one."""
+    """How far the clip may depart from reference_video, 0.01 to 1: level of the noise that hides it at first; 0 without one."""
     def __init__(
         self,
         *,

@@ -95,9 +95,8 @@ class CreateVideoRequest(_message.Message):
     remix_of: _builtins.str
     """Id of the video that this one is made after, a UUID; kept and shown. Its settings are not taken over by themselves."""
     reference_strength: _builtins.float
-    """How far the clip may depart from reference_video: the share of the denoising steps that are taken, 0.01 to 1; default 0.7.
-    They are the last ones, at least one, and begin with the reference under the noise of their level; at 1 nothing is left of
-    it. Refused without reference_video.
+    """How far the clip may depart from reference_video, 0.01 to 1; default 0.7. Sampling begins with the reference under noise of
+    that level, of which nothing is left at 1, and takes that share of num_inference_steps. Refused without reference_video.
     """
     @_builtins.property
     def audio_config(self) -> Global___AudioOptions:
@@ -733,7 +732,7 @@ class VideoSettings(_message.Message):
     style_preset: _builtins.str
     """Style preset; empty for none."""
     reference_strength: _builtins.float
-    """How far it may depart from reference_video: the share of the denoising steps that are taken; absent without one."""
+    """How far it may depart from reference_video, 0.01 to 1; absent without one."""
     has_first_frame: _builtins.bool
     """Whether it begins with a picture that was given."""
     reference_video: _builtins.str
