@@ -15,7 +15,7 @@ from kinemesh.video.v1 import (
     webhook_service_pb2,
     webhook_service_pb2_grpc,
 )
-from services.common.catalogue import Catalogue, load_catalogue
+from services.common.catalogue import load_catalogue
 from services.common.jetstream import JetStream, open_jetstream
 from services.common.lifecycle import Runtime, every
 from services.common.migrations import migrate
@@ -50,6 +50,8 @@ from services.orchestrator.usecases.engine import JobEngine
 from services.orchestrator.usecases.estimate import Estimator
 from services.orchestrator.usecases.inspection import Inspection
 from services.orchestrator.usecases.lifecycle import Lifecycle
+from services.orchestrator.usecases.move import MoveJob
+from services.orchestrator.usecases.operations import OperationKeeper
 from services.orchestrator.usecases.progress import ProgressKeeper
 from services.orchestrator.usecases.quote import QuoteVideo
 from services.orchestrator.usecases.reading import Videos
@@ -90,6 +92,7 @@ class _Composition:
         self._pool = pool
         self._jetstream = jetstream
         self._store = store
+        self._catalogue = load_catalogue(settings.catalogue_path)
         self._relay = OutboxRelay(pool, jetstream.publish)
         self._engine = JobEngine(pool, self._relay.wake, LiveFeed(jetstream.client), settings.lease_s)
         self._policy = AttemptPolicy(settings.max_attempts, settings.max_attempts_total)
@@ -178,19 +181,20 @@ class _Composition:
     def _job_use_cases(self) -> JobUseCases:
         return JobUseCases(
             claims=Claims(self._engine),
-            lifecycle=Lifecycle(self._engine, self._policy, self._store.head),
+            lifecycle=Lifecycle(self._engine, self._policy, self._store.head, self._catalogue.provider_models),
+            move=MoveJob(self._engine),
+            operations=OperationKeeper(self._engine),
             progress=ProgressKeeper(self._engine),
             inspection=Inspection(self._pool),
         )
 
     def _video_use_cases(self, safety: SafetyClient, billing: BillingClient) -> VideoUseCases:
-        settings = self._settings
-        catalogue = load_catalogue(settings.catalogue_path)
+        settings, catalogue = self._settings, self._catalogue
         limits = Limits(settings.max_unfinished_jobs, settings.retry_after_s)
         return VideoUseCases(
             catalogue=catalogue,
             guard=self._guard,
-            accept=AcceptVideo(self._engine, self._accept_ports(safety, billing, catalogue), limits),
+            accept=AcceptVideo(self._engine, self._accept_ports(safety, billing), limits),
             quote=QuoteVideo(billing, Estimator(self._pool, catalogue)),
             cancel=CancelVideo(self._engine),
             delete=DeleteVideo(self._engine),
@@ -199,7 +203,8 @@ class _Composition:
             links=self._links,
         )
 
-    def _accept_ports(self, safety: SafetyClient, billing: BillingClient, catalogue: Catalogue) -> AcceptPorts:
+    def _accept_ports(self, safety: SafetyClient, billing: BillingClient) -> AcceptPorts:
+        catalogue = self._catalogue
         return AcceptPorts(
             wait_limit_s=self._settings.wait_limit_s,
             safety=safety,

@@ -14,7 +14,7 @@ from services.orchestrator.domain.spec import TIERS
 from services.orchestrator.domain.status import Status
 
 if TYPE_CHECKING:
-    from services.common.catalogue import Catalogue, ModelEntry
+    from services.common.catalogue import Catalogue, ModelName
     from services.orchestrator.domain.job import Job
     from services.orchestrator.links import Links
     from services.orchestrator.usecases.estimate import Estimate
@@ -57,10 +57,11 @@ def quoted(offer: Offer) -> pb.QuoteVideoResponse:
 def models(catalogue: Catalogue) -> pb.ListModelsResponse:
     """What can be asked for, the default model first."""
     names = sorted(catalogue.models, key=lambda name: (name != catalogue.default_model, name))
-    return pb.ListModelsResponse(models=[_model(name, catalogue.models[name]) for name in names])
+    return pb.ListModelsResponse(models=[_model(name, catalogue) for name in names])
 
 
-def _model(name: str, entry: ModelEntry) -> pb.DeployedModel:
+def _model(name: ModelName, catalogue: Catalogue) -> pb.DeployedModel:
+    entry = catalogue.models[name]
     tiers = [
         pb.TierDefaults(tier=tier, num_inference_steps=profile.steps, guidance_scale=profile.guidance_scale)
         for tier in TIERS
@@ -85,6 +86,9 @@ def _model(name: str, entry: ModelEntry) -> pb.DeployedModel:
         makes_sound=entry.sound,
         takes_first_frame=entry.first_frame,
         takes_reference_video=entry.reference_video,
+        fallbacks=catalogue.fallbacks_of(name),
+        takes_negative_prompt=entry.negative_prompt,
+        takes_seed=entry.seed,
     )
 
 
@@ -111,6 +115,7 @@ def video(job: Job, links: Links) -> pb.GetVideoResponse:
         gpu_time_ms=min(job.gpu_time_ms, _MAX_INT32) if completed else None,
         settings=_settings(job),
         remix_of=str(job.remix_of) if job.remix_of else None,
+        requested_model=job.requested_model,
     )
 
 

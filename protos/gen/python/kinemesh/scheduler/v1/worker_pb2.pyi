@@ -138,7 +138,7 @@ class WorkerHardware(_message.Message):
     GPU_MEMORY_USED_GB_FIELD_NUMBER: _builtins.int
     NVLINK_TOPOLOGY_FIELD_NUMBER: _builtins.int
     gpu_type: _builtins.str
-    """For example "H100-80GB", or "cpu"."""
+    """For example "H100-80GB", or "cpu"; "provider" for a worker that drives other people's APIs."""
     gpu_count: _builtins.int
     """Accelerators; 0 on a CPU worker."""
     gpu_memory_total_gb: _builtins.float
