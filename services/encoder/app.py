@@ -53,7 +53,7 @@ async def build(settings: Settings, runtime: Runtime) -> None:
         job_service_pb2_grpc.JobServiceStub(channel),
         _STAGE,
         f"{SERVICE}-{socket.gethostname()}-{os.getpid()}",
-        EncodingStage(encode_prompt),
+        EncodingStage(encode_prompt, catalogue.provider_models),
         StageOptions(concurrency=settings.encoder_concurrency),
     )
     runtime.background("stage", loop.run, stop=loop.stop)

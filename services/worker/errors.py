@@ -13,6 +13,13 @@ class GivenBackError(Exception):
         self.reason = reason
 
 
+class ProviderUnavailableError(GivenBackError):
+    """The provider behind the job's model takes no work now."""
+
+    def __init__(self) -> None:
+        super().__init__(job_service_pb2.REQUEUE_REASON_PROVIDER_UNAVAILABLE)
+
+
 class ModelFailedError(Exception):
     """A model answered with an error of its own, "REASON: message"."""
 

@@ -72,7 +72,7 @@ class GenerateStage:
     ) -> tuple[Message, Message | None]:
         """Returns the plan, and the latents or, if the model was asked to stop, None."""
         plan: Message = {}
-        async with aclosing(self._triton.stream(work.model.dit, self._request(work, checkpoint))) as messages:
+        async with aclosing(self._triton.stream(work.triton_model.dit, self._request(work, checkpoint))) as messages:
             async for message in messages:
                 for written in message.get("checkpoints", ()):
                     committer.submit(written)

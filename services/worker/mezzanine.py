@@ -16,14 +16,14 @@ _PIXELS = "bgr0"
 class MezzanineWriter:
     """Encodes one clip at its native size and rate; use it from one thread at a time."""
 
-    def __init__(self, path: Path, *, width: int, height: int, fps: int) -> None:
+    def __init__(self, path: Path, *, width: int, height: int, fps: Fraction | int) -> None:
         # Without this the muxer draws random ids, and the same frames would never make the same object.
         self._container = av.open(str(path), "w", format="matroska", options={"fflags": "+bitexact"})
         self._stream = self._container.add_stream("ffv1", rate=Fraction(fps))
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, _PIXELS
         # Level 3 has a checksum in every slice, so that a damaged file is found out.
         self._stream.codec_context.options = {"level": "3", "slicecrc": "1", "flags": "+bitexact"}
-        self._time_base = Fraction(1, fps)
+        self._time_base = 1 / Fraction(fps)
         self.frames = 0
         """Frames written so far."""
 
