@@ -152,6 +152,7 @@ class AssignmentRunner:
                 await self._work(lease, assignment, files, stop)
         except GivenBackError as error:
             await lease.requeue(error.reason, self._state.busy.take_ms())
+            await self._pool.recover(model_name(lease.job), error)
             return scheduler_service_pb2.ASSIGNMENT_OUTCOME_REQUEUED
         except LeaseLostError:
             raise

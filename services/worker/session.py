@@ -52,7 +52,7 @@ class SchedulerSession:
     async def run(self) -> None:
         """Connects again and again until `leave`, and then ends once the work in hand is given back."""
         while not self._leaving.is_set():
-            if not self._state.available:
+            if not self._state.available or not self._models.names:
                 await asyncio.sleep(_UNAVAILABLE_POLL_S)
                 continue
             address = next(self._addresses)
@@ -105,7 +105,7 @@ class SchedulerSession:
 
     async def _beat(self, stream: Stream, interval_s: float, listening: asyncio.Task[None], offered: list[str]) -> None:
         """Tells what ended, then how the worker is, at every change and interval, until it must register anew."""
-        while not listening.done() and self._state.available and self._models.names == offered:
+        while not listening.done():
             self._state.changed.clear()
             while self._agent.finished:
                 finished = self._agent.finished[0]
@@ -115,12 +115,14 @@ class SchedulerSession:
                 state=await self._snapshot(), gpu_utilization=self._state.busy.share()
             )
             await stream.write(scheduler_service_pb2.ConnectWorkerRequest(heartbeat=heartbeat))
-            if self._leaving.is_set() and self._agent.idle and not self._agent.finished:
+            left = self._leaving.is_set() and self._agent.idle and not self._agent.finished
+            if left or not self._state.available or self._models.names != offered:
                 await stream.done_writing()
+                # The scheduler hangs up once it has heard everything.
+                await asyncio.wait({listening}, timeout=_ANSWER_TIMEOUT_S)
                 return
             await self._wait_for_change(interval_s, listening)
-        if listening.done():
-            await listening
+        await listening
 
     async def _wait_for_change(self, interval_s: float, listening: asyncio.Task[None]) -> None:
         changed = asyncio.ensure_future(self._state.changed.wait())

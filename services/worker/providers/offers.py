@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from kinemesh.orchestrator.v1 import job_service_pb2
 from services.common.catalogue import ProviderModel
-from services.worker.errors import ModelFailedError, ProviderUnavailableError
+from services.worker.errors import GivenBackError, ModelFailedError, ProviderUnavailableError
 from services.worker.metrics import PROVIDER_SUSPENSIONS
 from services.worker.providers.protocol import Provider
 from services.worker.state import LoadedModel, WorkerState
@@ -52,31 +53,27 @@ class Offers:
         return [name for name in sorted(self.served) if not self._paused(name)]
 
     def suspend(self, name: str, at_least_s: float | None = None) -> None:
-        """Stops offering a model for a while: its provider takes no work."""
+        """Stops offering a model for a while: its provider takes no work. Several slots find out about one outage."""
+        if self._paused(name):
+            return
         before = self._pauses.get(name)
         length_s = min(2 * before.length_s, LONGEST_PAUSE_S) if before else FIRST_PAUSE_S
         length_s = max(length_s, at_least_s or 0.0)
         self._pauses[name] = _Pause(self.clock() + length_s, length_s)
         PROVIDER_SUSPENSIONS.labels(name).inc()
         logger.error("provider is left alone", extra={"model": name, "for_s": round(length_s)})
-        self.tell()
 
     def answered(self, name: str) -> None:
         """Notes that a model's provider works: the next pause will be short again."""
         if self._pauses.pop(name, None) is not None:
             logger.info("provider is back", extra={"model": name})
-            self.tell()
 
-    def tell(self) -> None:
-        """Has the slots show what is offered now, if that has changed; without anything they do not show themselves."""
+    async def look(self) -> None:
+        """Has the slots show what is offered now, if that has changed."""
         if (names := self.names) != self._told:
             self._told = names
             for slot in self.slots:
-                slot.set_available(bool(names))
-
-    async def look(self) -> None:
-        """Finds pauses that have ended."""
-        self.tell()
+                slot.changed.set()
 
     async def require_any(self) -> None:
         """Raises ConnectionError unless a model is offered."""
@@ -106,15 +103,17 @@ class ProviderModels:
 
         Raises:
             ModelFailedError: this worker has no key for it.
-            ProviderUnavailableError: its provider takes no work.
+            GivenBackError: its provider takes no work.
         """
         if name not in self._offers.served:
             raise ModelFailedError("INVALID_REQUEST", f"model {name} is not served by this worker")
         if name not in self.names:
-            raise ProviderUnavailableError
+            raise GivenBackError(job_service_pb2.REQUEUE_REASON_PROVIDER_UNAVAILABLE)
         self._state.models[:] = [LoadedModel(name, "", "", 0.0)]
         self._state.changed.set()
         return self._offers.served[name].entry
 
     async def recover(self, name: str, error: Exception) -> None:
-        """Does nothing: a provider repairs itself, and until then `Offers` leaves it alone."""
+        """Leaves a provider alone that takes no work: it repairs itself."""
+        if isinstance(error, ProviderUnavailableError):
+            self._offers.suspend(name, error.retry_after_s)

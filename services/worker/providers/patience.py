@@ -52,7 +52,6 @@ class Patience:
                 result = await attempt()
             except KeyRefusedError as error:
                 logger.error("provider refuses the key", extra={"model": name, "cause": str(error)})  # noqa: TRY400
-                self.offers.suspend(name)
                 raise ProviderUnavailableError from error
             except RetryLaterError as error:
                 if isinstance(error, LostAnswerError) and not repeatable:
@@ -60,8 +59,7 @@ class Patience:
                 wait_s = error.retry_after_s or random.uniform(0.5, 1.0) * pause_s
                 logger.warning("provider refuses for now", extra={"model": name, "cause": str(error)})
                 if time.monotonic() + wait_s > began + self.limit_s:
-                    self.offers.suspend(name, error.retry_after_s)
-                    raise ProviderUnavailableError from error
+                    raise ProviderUnavailableError(error.retry_after_s) from error
                 await stop.sleep(wait_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             else:

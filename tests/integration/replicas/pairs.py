@@ -190,7 +190,7 @@ async def _build_worker(mezzanine: Path, settings: WorkerSettings, runtime: Runt
     async def snapshot() -> worker_pb2.GPUWorkerState:
         return worker_state(Identity(settings.worker_id, "pod", "node"), await measure_hardware(), state)
 
-    session = SchedulerSession(settings.scheduler_addresses, agent, state, snapshot, ["REFERENCE"])
+    session = SchedulerSession(settings.scheduler_addresses, agent, state, snapshot, pool)
     runtime.background("session", session.run, stop=session.leave)
 
 
@@ -200,6 +200,10 @@ class _Models:
     def __init__(self, catalogue: Catalogue, state: WorkerState) -> None:
         self._catalogue = catalogue
         state.models.append(LoadedModel("REFERENCE", "video_vae", "audio", 1.0))
+
+    @property
+    def names(self) -> list[str]:
+        return ["REFERENCE"]
 
     async def ensure(self, name: str) -> TritonModel:
         assert name == "REFERENCE"
