@@ -10,7 +10,6 @@ import pytest
 
 from services.worker.session import SchedulerSession
 
-
 _MODELS: Any = SimpleNamespace(names=["REFERENCE"])
 
 
