@@ -81,7 +81,7 @@ class _Composition:
         stages: Stages = {
             video_pb2.VIDEO_STATUS_GENERATING: GenerateStage(triton, self.objects, self.scratch, settings),
             video_pb2.VIDEO_STATUS_VAE_DECODING: DecodeStage(triton, self.objects, settings),
-            video_pb2.VIDEO_STATUS_AUDIO_GENERATING: SoundStage(triton, self.objects, settings),
+            video_pb2.VIDEO_STATUS_AUDIO_GENERATING: SoundStage(triton, self.objects, settings, self.catalogue),
         }
         agent = self._join(settings.worker_id, state, pool, stages, measure_hardware)
         runtime.depends("triton", state.require_available)

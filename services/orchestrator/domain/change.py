@@ -14,7 +14,9 @@ from services.orchestrator.domain.progress import percent_done
 from services.orchestrator.domain.settlement import settle
 from services.orchestrator.domain.status import ADVANCES, STAGE_STATES, TRANSITIONS, WORKER_STATES, Status
 
-_MADE_BY_MODEL = frozenset({"prompt_embedding_uri", "latents", "latent", "mezzanine", "audio", "audio_record"})
+_MADE_FOR_MODEL = frozenset({
+    "prompt_embedding_uri", "reference_video", "latents", "latent", "mezzanine", "audio", "audio_record",
+})  # fmt: skip
 """Artifacts that are of no use to another model."""
 _KEEPS_LEASE = {(Status.TRANSCODING, Status.UPLOADING)}
 
@@ -103,7 +105,7 @@ def move(job: Job, from_model: str, to_model: str, cause: str) -> Change:
         # Nobody is asked twice.
         "fallbacks": job.fallbacks[chosen + 1 :],
         "requested_model": job.requested_model or job.model,
-        "artifacts": {name: artifact for name, artifact in job.artifacts.items() if name not in _MADE_BY_MODEL},
+        "artifacts": {name: artifact for name, artifact in job.artifacts.items() if name not in _MADE_FOR_MODEL},
         "current_step": 0,
         "last_checkpoint_step": 0,
         "checkpoint_path": None,

@@ -18,8 +18,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 
+from services.common.mezzanine import MezzanineWriter
 from services.common.sandbox_child import RefusedMediaError
-from services.worker.mezzanine import MezzanineWriter
 
 SAMPLE_RATE_HZ = 48_000
 _MAX_SIDE_PX = 4096
@@ -39,7 +39,7 @@ def frames(request: dict[str, Any]) -> dict[str, Any]:
         stream = _video_stream(container)
         rate = _frame_rate(stream)
         wanted = math.ceil(request["seconds"] * rate)
-        writer = MezzanineWriter(Path(request["output"]), width=stream.width, height=stream.height, fps=rate)
+        writer = MezzanineWriter(Path(request["output"]), width=stream.width, height=stream.height, fps=float(rate))
         for frame in container.decode(stream):
             if writer.frames == wanted:
                 break

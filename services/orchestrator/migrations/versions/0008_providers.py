@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 
 COLUMNS = """
 ALTER TABLE video_generations
@@ -14,7 +14,7 @@ ALTER TABLE video_generations
     ADD COLUMN provider_cost_usd NUMERIC(12,4) CHECK (provider_cost_usd >= 0)
 """
 EDGES = "INSERT INTO job_transitions VALUES ('QUEUED', 'PENDING', true), ('GENERATING', 'BLOCKED', true)"
-# As of 0006, except that the model changes by a move alone, after which it is drawn from the start.
+# As of 0007, except that the model changes by a move alone, after which it is drawn from the start.
 GUARD = """
 CREATE OR REPLACE FUNCTION guard_job() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE raises boolean;
@@ -32,6 +32,8 @@ BEGIN
                 cleaned.deleted_at := NEW.deleted_at;
                 cleaned.text_prompt := '';
                 cleaned.negative_prompt := NULL;
+                cleaned.first_frame_image_url := NULL;
+                cleaned.reference_video_url := NULL;
                 cleaned.video_url := NULL;
                 cleaned.thumbnail_url := NULL;
                 cleaned.audio_url := NULL;
