@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.common.errors import InvalidArgument
-from services.common.formats import MAX_STYLE
+from services.common.formats import MAX_STYLE, MAX_STYLED_PROMPT
 
 TierName = Literal["REALTIME", "STANDARD", "CINEMA"]
 ModelName = Literal["VEO3", "SORA", "MOCHI1", "LTX2", "GEN4", "OPENSORA", "REFERENCE", "WAN"]
@@ -125,6 +125,8 @@ class ProviderModel(_Model):
     """Whether it heeds a negative prompt; a request with one is refused otherwise."""
     seed: bool = False
     """Whether it heeds a seed; a request with one is refused otherwise."""
+    max_prompt_utf16: int = Field(default=2 * MAX_STYLED_PROMPT, ge=1)
+    """Longest prompt it takes, its style included, in UTF-16 units."""
     cost_usd_per_s: float = Field(ge=0)
     """What a second of video costs, US dollars; recorded where the provider does not report its charge itself."""
     cost_usd_per_credit: float = Field(default=0, ge=0)

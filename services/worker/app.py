@@ -28,6 +28,7 @@ from services.worker.models import ModelPool, Models
 from services.worker.providers.build import make_served
 from services.worker.providers.generate import ProviderGenerateStage
 from services.worker.providers.offers import Offers, ProviderModels
+from services.worker.providers.orders import Orders
 from services.worker.providers.patience import Patience
 from services.worker.providers.results import ProviderDecodeStage, ProviderSoundStage, Results
 from services.worker.scratch import Scratch
@@ -97,7 +98,7 @@ class _Composition:
         results = Results(offers, patience, settings)
         stages: Stages = {
             video_pb2.VIDEO_STATUS_GENERATING: ProviderGenerateStage(
-                self.jobs, offers, patience, settings.provider_poll_s
+                self.jobs, offers, Orders(self.catalogue, self.objects), patience, settings.provider_poll_s
             ),
             video_pb2.VIDEO_STATUS_VAE_DECODING: ProviderDecodeStage(results, self.objects, settings),
             video_pb2.VIDEO_STATUS_AUDIO_GENERATING: ProviderSoundStage(results, self.objects, settings),

@@ -143,6 +143,7 @@ def read_spec(request: Request, catalogue: Catalogue) -> VideoSpec:
         remix_of=_id(findings, "remix_of", request.remix_of),
     )
     _refuse_unheeded(findings, request, entry)
+    _refuse_longer(findings, styled_prompt, entry)
     findings.raise_if_any(catalogue)
     return replace(spec, fallbacks=_fallbacks(request, spec, catalogue)) if request.allow_fallback else spec
 
@@ -342,6 +343,13 @@ def _is_secret(secret: str) -> bool:
     except (binascii.Error, ValueError):
         return False
     return secret.startswith("whsec_") and 24 <= len(key) <= 64
+
+
+def _refuse_longer(findings: _Findings, prompt: str, entry: ModelEntry) -> None:
+    """A provider may take less than we do."""
+    if isinstance(entry, ProviderModel) and len(prompt.encode("utf-16-le")) // 2 > entry.max_prompt_utf16:
+        text = f"must have at most {entry.max_prompt_utf16} UTF-16 units for this model, its style included"
+        findings.add("prompt", text)
 
 
 def _refuse_unheeded(findings: _Findings, request: Request, entry: ModelEntry) -> None:

@@ -24,7 +24,7 @@ from services.common.faults import race_point
 from services.worker.lease import Progress
 from services.worker.metrics import PROVIDER_COST, PROVIDER_OPERATIONS
 from services.worker.providers.offers import Offers, Served
-from services.worker.providers.orders import current_operation, next_key, order_for
+from services.worker.providers.orders import Orders, current_operation, made_length_s
 from services.worker.providers.patience import Patience
 from services.worker.providers.protocol import (
     ContentRefusedError,
@@ -47,9 +47,12 @@ logger = logging.getLogger(__name__)
 class ProviderGenerateStage:
     """Has a provider draw a job's video."""
 
-    def __init__(self, jobs: JobServiceAsyncStub, offers: Offers, patience: Patience, poll_s: float) -> None:
+    def __init__(
+        self, jobs: JobServiceAsyncStub, offers: Offers, orders: Orders, patience: Patience, poll_s: float
+    ) -> None:
         self._jobs = jobs
         self._offers = offers
+        self._orders = orders
         self._patience = patience
         self._poll_s = poll_s
 
@@ -72,8 +75,7 @@ class ProviderGenerateStage:
             await work.advance(video_pb2.VIDEO_STATUS_VAE_DECODING)
 
     async def _begin(self, work: Work, served: Served) -> str:
-        order = order_for(work, served.entry, next_key(work.job))
-        submit = partial(served.provider.submit, order)
+        submit = partial(served.provider.submit, await self._orders.make(work, served.entry))
         # A call under way is not broken off: its operation must be known, if only to be cancelled.
         begun = asyncio.ensure_future(self._patience.call(model_name(work.job), work.stop, submit, repeatable=False))
         try:
@@ -99,7 +101,7 @@ class ProviderGenerateStage:
             await asyncio.shield(self._cancel_if_over(work, served, operation_id))
             raise
         PROVIDER_OPERATIONS.labels(model_name(work.job), "done").inc()
-        length_s = order_for(work, served.entry, "").length_s
+        length_s = made_length_s(served.entry, work.config.duration_seconds)
         await _save(work, operation_id, cost=_cost(served.entry, poll.credits, length_s))
 
     async def _until_done(self, work: Work, served: Served, operation_id: str) -> Poll:

@@ -43,6 +43,8 @@ class OpenAIVideos:
         form.add_field("prompt", order.prompt)
         form.add_field("seconds", f"{order.length_s:g}")
         form.add_field("size", f"{order.width}x{order.height}")
+        if order.first_frame is not None:
+            form.add_field("input_reference", order.first_frame, filename="first.png", content_type="image/png")
         answer = await self._api.call("POST", "/videos", data=form, headers={"Idempotency-Key": order.key})
         video = _video(answer)
         if isinstance(identifier := video.get("id"), str) and identifier:

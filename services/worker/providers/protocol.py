@@ -28,6 +28,8 @@ class Order:
     """A length that the provider makes."""
     sound: bool
     """Whether sound is wanted."""
+    first_frame: bytes | None
+    """PNG of this very size that the video begins with; None for none."""
     key: str
     """The same for a repetition of the same order, and for nothing else."""
 

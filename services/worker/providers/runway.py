@@ -1,7 +1,8 @@
-"""Runway: text_to_video, then tasks. It reports progress and its charge in credits, and takes cancellations."""
+"""Runway: text_to_video or image_to_video, then tasks. It reports progress and its charge, and takes cancellations."""
 
 from __future__ import annotations
 
+import base64
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,12 @@ class Runway:
             "duration": round(order.length_s),
             "seed": order.seed % _SEEDS,
         }
-        answer = await self._api.call("POST", "/v1/text_to_video", json=body)
+        path = "/v1/text_to_video"
+        if order.first_frame is not None:
+            encoded = base64.b64encode(order.first_frame).decode()
+            body["promptImage"] = [{"uri": f"data:image/png;base64,{encoded}", "position": "first"}]
+            path = "/v1/image_to_video"
+        answer = await self._api.call("POST", path, json=body)
         try:
             identifier = answer.require_ok().get("id")
         except RejectedError:

@@ -33,6 +33,9 @@ class VertexVeo:
     async def submit(self, order: Order) -> str:
         """Begins an operation; see Provider."""
         instance: Json = {"prompt": order.prompt}
+        if order.first_frame is not None:
+            encoded = base64.b64encode(order.first_frame).decode()
+            instance["image"] = {"bytesBase64Encoded": encoded, "mimeType": "image/png"}
         parameters: Json = {
             "sampleCount": 1,
             "durationSeconds": round(order.length_s),

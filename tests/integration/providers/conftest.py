@@ -69,6 +69,7 @@ class Bench:
             "aspect_ratio": "16:9",
             "length_s": 8,
             "sound": True,
+            "first_frame": None,
             "key": "job-0",
         }
         return Order(**{**values, **changes})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from decimal import Decimal
 from pathlib import Path
 from typing import cast
@@ -63,6 +64,21 @@ async def test_the_order_says_what_the_job_says(bench: Bench) -> None:
         "GEN4": {"model": "gen4.5", "promptText": "a lake", "ratio": "1280:720", "duration": 8, "seed": 7},
     }
     assert operation.order == expected[bench.model]
+
+
+async def test_a_first_frame_travels_with_the_order(bench: Bench) -> None:
+    picture = b"\x89PNG and so on"
+    await bench.provider.submit(bench.order(first_frame=picture))
+    (operation,) = bench.fake.operations.values()
+    encoded = base64.b64encode(picture).decode()
+    if bench.model == "VEO3":
+        image = {"bytesBase64Encoded": encoded, "mimeType": "image/png"}
+        assert operation.order["instances"] == [{"prompt": "a lake", "image": image}]
+    elif bench.model == "SORA":
+        reference = operation.order["input_reference"]
+        assert (reference.content_type, reference.file.read()) == ("image/png", picture)
+    else:
+        assert operation.order["promptImage"] == [{"uri": f"data:image/png;base64,{encoded}", "position": "first"}]
 
 
 async def test_a_failed_operation_may_be_followed_by_another(bench: Bench) -> None:

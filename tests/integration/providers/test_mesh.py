@@ -18,7 +18,6 @@ import asyncpg
 import av
 import pytest
 import pytest_asyncio
-import yaml
 
 from deploy.local.keys import prepare_keys
 from deploy.local.servers.nats import Nats
@@ -110,15 +109,6 @@ class Bench:
             await database.close()
 
 
-def _write_catalogue(folder: Path) -> Path:
-    """REFERENCE and SORA."""
-    path = write_catalogue(folder, write_text_model(folder / "weights"))
-    catalogue = yaml.safe_load(path.read_text())
-    catalogue["models"]["SORA"] = yaml.safe_load((_ROOT / "deploy" / "models.yaml").read_text())["models"]["SORA"]
-    path.write_text(yaml.safe_dump(catalogue))
-    return path
-
-
 def _environment(common: Mapping[str, Any], targets: Mapping[str, str], own: Mapping[str, Any]) -> dict[str, str]:
     names = [name for name in common if name.startswith("s3_")]
     settings = {
@@ -141,7 +131,8 @@ async def bench(
     postgres_dsn: str, nats: Nats, objectstore: ObjectStoreServer, bucket_prefix: str, tmp_path: Path, clip: bytes
 ) -> AsyncIterator[Bench]:
     keys = prepare_keys(tmp_path / "keys")
-    common = quick(postgres_dsn, nats.url, objectstore, bucket_prefix, _write_catalogue(tmp_path))
+    catalogue = write_catalogue(tmp_path, write_text_model(tmp_path / "weights"), ["SORA"])
+    common = quick(postgres_dsn, nats.url, objectstore, bucket_prefix, catalogue)
     common |= {
         "c2pa_certificate_chain_file": keys.c2pa_chain,
         "c2pa_private_key_file": keys.c2pa_key,

@@ -94,6 +94,14 @@ async def test_runway_makes_and_cancels_a_task_after_a_busy_moment(runway_fake: 
         done = await client.tasks.retrieve(task.id)
         assert done.status == "SUCCEEDED"
         assert (len(done.output), done.cost.credits) == (1, 60)
+        picture = {"uri": "data:image/png;base64,iVBORw0KGgo=", "position": "first"}
+        await client.image_to_video.create(
+            model="gen4.5",
+            prompt_image=[picture],  # type: ignore[list-item]
+            prompt_text="a lake",
+            ratio="1280:720",
+            duration=5,
+        )
         await client.tasks.delete(task.id)
         assert (await client.tasks.retrieve(task.id)).status == "CANCELLED"
 

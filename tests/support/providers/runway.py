@@ -19,6 +19,7 @@ class FakeRunway(FakeProvider):
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/v1/text_to_video", self._create),
+            web.post("/v1/image_to_video", self._create),
             web.get("/v1/tasks/{id}", self._retrieve),
             web.delete("/v1/tasks/{id}", self._delete),
             web.get("/public/{id}.mp4", self._download),
@@ -27,6 +28,7 @@ class FakeRunway(FakeProvider):
     async def _create(self, request: web.Request) -> web.Response:
         assert request.headers["X-Runway-Version"] == "2024-11-06"
         order: Json = await request.json()
+        assert ("promptImage" in order) == request.path.endswith("image_to_video")
         wrong = order["ratio"] not in _RATIOS or not 2 <= order["duration"] <= 10
         if wrong or not 0 < len(order["promptText"].encode("utf-16-le")) <= 2000:
             return web.json_response({"error": "Validation of body failed", "issues": []}, status=400)
