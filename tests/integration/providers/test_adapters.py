@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from decimal import Decimal
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -190,7 +190,7 @@ async def test_a_service_account_gets_its_token_once(tmp_path: Path) -> None:
     async with serving(FakeVeo()) as served:
         fake = cast(FakeVeo, served)
         account = fake.write_account(tmp_path / "account.json")
-        settings = {"vertex_access_token_file": None, "vertex_service_account_file": account}
+        settings: dict[str, Any] = {"vertex_access_token_file": None, "vertex_service_account_file": account}
         async with driving("VEO3", fake, tmp_path, **settings) as bench:
             for _ in range(2):
                 await bench.provider.submit(bench.order())

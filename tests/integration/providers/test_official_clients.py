@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import AsyncIterator
+from typing import Any
 
 import openai
 import pytest
@@ -87,21 +88,24 @@ def runway_client(fake: FakeRunway, key: str = KEY) -> runwayml.AsyncRunwayML:
 async def test_runway_makes_and_cancels_a_task_after_a_busy_moment(runway_fake: FakeRunway) -> None:
     runway_fake.in_the_way.append(busy)
     async with runway_client(runway_fake) as client:
-        task = await client.text_to_video.create(model="gen4.5", prompt_text="a lake", ratio="1280:720", duration=5)
+        task: Any = await client.text_to_video.create(
+            model="gen4.5", prompt_text="a lake", ratio="1280:720", duration=5
+        )
         assert task.estimated_cost.credits == 60
         running = await client.tasks.retrieve(task.id)
         assert (running.status, running.progress) == ("RUNNING", 0.4)  # type: ignore[union-attr]
         done = await client.tasks.retrieve(task.id)
         assert done.status == "SUCCEEDED"
         assert (len(done.output), done.cost.credits) == (1, 60)
-        picture = {"uri": "data:image/png;base64,iVBORw0KGgo=", "position": "first"}
-        await client.image_to_video.create(
+        picture = "data:image/png;base64,iVBORw0KGgo="
+        begun: Any = await client.image_to_video.create(
             model="gen4.5",
-            prompt_image=[picture],  # type: ignore[list-item]
+            prompt_image=[{"uri": picture, "position": "first"}],
             prompt_text="a lake",
             ratio="1280:720",
             duration=5,
         )
+        assert (await client.tasks.retrieve(begun.id)).status == "RUNNING"
         await client.tasks.delete(task.id)
         assert (await client.tasks.retrieve(task.id)).status == "CANCELLED"
 

@@ -104,5 +104,5 @@ def test_the_missing_setting_is_named(settings: dict[str, Any], provider: str, m
 
 
 def test_settings_do_not_show_keys() -> None:
-    shown = repr(ProviderSettings(runway_api_secret="very secret", openai_videos_api_key="very secret"))  # type: ignore[arg-type]
+    shown = repr(ProviderSettings(runway_api_secret="very secret", openai_videos_api_key="very secret"))
     assert "very secret" not in shown
