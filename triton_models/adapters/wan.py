@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler, WanTransformer3DModel
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
@@ -97,9 +97,7 @@ class WanDenoiser(FamilyDenoiser):
         return cls(
             entry=entry,
             network=placement.load(WanTransformer3DModel, entry.weights, "transformer"),
-            scheduler=load_scheduler(
-                entry.weights, "UniPCMultistepScheduler", "FlowMatchEulerDiscreteScheduler"
-            ),
+            scheduler=load_scheduler(entry.weights, UniPCMultistepScheduler, FlowMatchEulerDiscreteScheduler),
             placement=placement,
             grid=_GRID,
             digest=digest_of(entry.weights, "transformer", "scheduler"),
@@ -113,7 +111,7 @@ class WanDenoiser(FamilyDenoiser):
         """With the schedule of the checkpoint."""
         scheduler = type(self.scheduler).from_config(self.scheduler.config)
         scheduler.set_timesteps(steps, device=self.placement.device)
-        kind = UniPcSampling if hasattr(scheduler, "last_sample") else WanSampling
+        kind = UniPcSampling if isinstance(scheduler, UniPCMultistepScheduler) else WanSampling
         return kind(
             plan=plan, network=self.network, placement=self.placement, scheduler=scheduler, texts=texts, **fields
         )
