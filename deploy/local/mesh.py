@@ -36,6 +36,7 @@ OBJECT_STORE_USERS = ("safety", "orchestrator", "encoder", "transcoder", "worker
 BUCKETS = ("embeddings", "checkpoints", "mezzanine", "media")
 JWT_ISSUER = "https://kinemesh.local"
 JWT_AUDIENCE = "kinemesh"
+CATALOGUE = ROOT / "deploy" / "catalogue.yaml"
 WORKER_ID = "worker-local-1"
 INITIAL_CREDITS = "100"
 """What every new user gets: about 250 clips of 5 s at 480p, tier realtime."""
@@ -90,7 +91,7 @@ class Mesh:
     def _environment(self) -> dict[str, str]:
         """What every service may need to know of the others."""
         addresses = {f"KINEMESH_{name.upper()}_ADDRESS": self.home.address(name) for name in (*SERVICES, "triton")}
-        return {**addresses, "KINEMESH_CATALOGUE_PATH": str(ROOT / "deploy" / "catalogue.yaml")}
+        return {**addresses, "KINEMESH_CATALOGUE_PATH": str(CATALOGUE)}
 
     def _object_store_access(self) -> dict[str, str]:
         return {
@@ -182,7 +183,10 @@ def make_mesh(home: Home) -> Mesh:
         repository=ROOT / "triton_models" / "model_repository",
         grpc_port=ports["triton"],
         metrics_port=ports["triton-metrics"],
-        env={"KINEMESH_SCRATCH_DIRECTORY": str(scratch_directory(home))},
+        env={
+            "KINEMESH_CATALOGUE_PATH": str(CATALOGUE),
+            "KINEMESH_SCRATCH_DIRECTORY": str(scratch_directory(home)),
+        },
     )
     return Mesh(home, postgres, nats, objectstore, triton, _make_envoy(home))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 TierName = Literal["REALTIME", "STANDARD", "CINEMA"]
-ModelName = Literal["VEO3", "SORA", "MOCHI1", "LTX2", "GEN4", "OPENSORA", "REFERENCE"]
+ModelName = Literal["VEO3", "SORA", "MOCHI1", "LTX2", "GEN4", "OPENSORA", "REFERENCE", "WAN"]
+AspectRatio = Literal["16:9", "9:16", "1:1", "4:3"]
 
 
 class _Entry(BaseModel):
@@ -31,8 +32,44 @@ class TierProfile(_Entry):
     """A job of this tier is given up after this long, seconds."""
 
 
-class ModelEntry(_Entry):
-    """A model that can be asked for."""
+class Native(_Entry):
+    """What a model draws before the clip is conformed to what was asked for."""
+
+    sizes: dict[AspectRatio, tuple[int, int]] = Field(min_length=1)
+    """Width and height in pixels by aspect ratio; the model draws no other aspect."""
+    fps: float = Field(gt=0)
+    """Frames a second."""
+    max_duration_s: float = Field(ge=5, le=60)
+    """Longest clip, seconds."""
+    lengths_s: tuple[float, ...] = ()
+    """The only lengths it makes, seconds, rising; the shortest that is long enough is made and cut. Empty for any."""
+
+    @model_validator(mode="after")
+    def _longest_is_a_length(self) -> Native:
+        if self.lengths_s and self.max_duration_s > self.lengths_s[-1]:
+            raise ValueError("max_duration_s is longer than the last of lengths_s")
+        return self
+
+
+class _Model(_Entry):
+    """What all models have, wherever they run."""
+
+    price_multiplier: float = Field(gt=0)
+    """Factor of this model in the price."""
+    native: Native
+    """What it draws."""
+    speech: bool = False
+    """Whether it can speak; a request for speech is refused otherwise."""
+    first_frame: bool = False
+    """Whether a clip can begin with a given picture."""
+    reference_video: bool = False
+    """Whether a clip can be made after a given video."""
+    tiers: dict[TierName, TierProfile] = Field(min_length=1)
+    """Tiers it serves."""
+
+
+class TritonModel(_Model):
+    """A model that the workers run on their Triton."""
 
     backend: Literal["triton"]
     """Where it runs."""
@@ -40,18 +77,45 @@ class ModelEntry(_Entry):
     """Triton model that denoises."""
     video_vae: str
     """Triton model that decodes latents."""
-    audio: str
-    """Triton model that makes sound."""
+    audio: str | None = None
+    """Triton model that makes sound; None for a silent model."""
     weights: Path
     """Directory of the weights, relative to the catalogue file."""
+    text_encoder: Path | None = None
+    """Directory of tokenizer and text encoder, relative likewise, where they are not within `weights`."""
     memory_gb: float = Field(gt=0)
     """Memory the loaded models take, GiB."""
-    price_multiplier: float = Field(gt=0)
-    """Factor of this model in the price."""
-    speech: bool
-    """Whether it can speak; a request for speech is refused otherwise."""
-    tiers: dict[TierName, TierProfile]
-    """Tiers it serves."""
+    precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    """What the transformer computes in."""
+    offload: Literal["none", "model", "sequential"] = "none"
+    """What waits in main memory while it is not used: nothing, whole networks, or every layer. Needs a GPU."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether it makes sound; a request for sound is refused otherwise."""
+        return self.audio is not None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The Triton models that make it up, in the order of a job's states."""
+        return tuple(filter(None, (self.dit, self.video_vae, self.audio)))
+
+
+class ProviderModel(_Model):
+    """A model behind somebody else's API, driven by a provider worker."""
+
+    backend: Literal["provider"]
+    """Where it runs."""
+    provider: Literal["vertex_veo", "openai_videos", "runway"]
+    """Which API."""
+    provider_model: str
+    """The provider's name of the model."""
+    sound: bool = False
+    """Whether it makes sound; a request for sound is refused otherwise."""
+
+
+ModelEntry: TypeAlias = Annotated[TritonModel | ProviderModel, Field(discriminator="backend")]
+"""A model that can be asked for."""
 
 
 class Catalogue(_Entry):
@@ -68,17 +132,27 @@ class Catalogue(_Entry):
             raise ValueError(f"default_model {self.default_model} is not among the models")
         return self
 
+    @property
+    def triton_models(self) -> dict[str, TritonModel]:
+        """Those that run on Triton."""
+        return {name: entry for name, entry in self.models.items() if isinstance(entry, TritonModel)}
+
 
 def load_catalogue(path: Path) -> Catalogue:
-    """Reads a catalogue file; weights paths become absolute.
+    """Reads a catalogue file; its paths become absolute.
 
     Raises:
         ValueError: the file is not a valid catalogue; the text names the field.
         OSError: the file cannot be read.
     """
     catalogue = Catalogue.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    models = {
-        name: entry.model_copy(update={"weights": (path.parent / entry.weights).resolve()})
-        for name, entry in catalogue.models.items()
-    }
+    models = {name: _located(entry, path.parent) for name, entry in catalogue.models.items()}
     return catalogue.model_copy(update={"models": models})
+
+
+def _located(entry: ModelEntry, folder: Path) -> ModelEntry:
+    if isinstance(entry, ProviderModel):
+        return entry
+    paths = {"weights": entry.weights, "text_encoder": entry.text_encoder}
+    found = {field: (folder / path).resolve() for field, path in paths.items() if path is not None}
+    return entry.model_copy(update=found)

@@ -70,11 +70,11 @@ class TextModel:
 
 
 def load_models(catalogue: Catalogue, threads: int) -> Mapping[str, TextModel]:
-    """Loads the text encoder of every deployed model, by the model's name; models that share weights share it."""
+    """Loads the text encoder of every model that runs here, by the model's name; models that share weights share it."""
     torch.set_num_threads(threads)
-    directories = {entry.weights for entry in catalogue.models.values()}
+    directories = {entry.weights for entry in catalogue.triton_models.values()}
     loaded = {directory: TextModel.load(directory) for directory in directories}
-    return {name: loaded[entry.weights] for name, entry in catalogue.models.items()}
+    return {name: loaded[entry.weights] for name, entry in catalogue.triton_models.items()}
 
 
 def _nothing(like: PromptEmbedding) -> PromptEmbedding:

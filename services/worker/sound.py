@@ -11,7 +11,7 @@ from kinemesh.video.v1 import video_pb2
 from services.common.storage import ObjectStore
 from services.worker import keys
 from services.worker.convert import artifact
-from services.worker.errors import ModelBrokenError
+from services.worker.errors import ModelBrokenError, ModelFailedError
 from services.worker.inputs import fetch_embeddings, fetch_latents
 from services.worker.settings import Settings
 from services.worker.triton import Message, TritonClient
@@ -45,7 +45,7 @@ class SoundStage:
         await work.advance(video_pb2.VIDEO_STATUS_SAFETY_CHECKING, artifacts)
 
     async def _generate(self, work: Work) -> Message:
-        async with aclosing(self._triton.stream(work.model.audio, _request(work))) as messages:
+        async with aclosing(self._triton.stream(_model(work), _request(work))) as messages:
             async for message in messages:
                 work.stop.check()
                 if message["type"] == "result":
@@ -54,6 +54,12 @@ class SoundStage:
                 steps = work.config.num_inference_steps
                 work.report(steps, message["step"] / message["total"], message["step_time_ms"])
         raise ModelBrokenError("the audio model ended without a result")
+
+
+def _model(work: Work) -> str:
+    if work.model.audio is None:
+        raise ModelFailedError("INVALID_REQUEST", "the model makes no sound")
+    return work.model.audio
 
 
 def _request(work: Work) -> Message:

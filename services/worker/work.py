@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kinemesh.orchestrator.v1 import checkpoint_pb2, job_service_pb2
 from kinemesh.video.v1 import video_pb2
-from services.common.catalogue import ModelEntry
+from services.common.catalogue import TritonModel
 from services.worker.errors import GivenBackError
 from services.worker.lease import JobLease, Progress
 from services.worker.metrics import STEP_SECONDS
@@ -46,7 +46,7 @@ class Work:
     lease: JobLease
     checkpoint: checkpoint_pb2.VideoJobCheckpoint | None
     """The one the scheduler named to resume from."""
-    model: ModelEntry
+    model: TritonModel
     files: JobFiles
     stop: StopRequest
     state: WorkerState

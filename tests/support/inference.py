@@ -17,6 +17,7 @@ from deploy.local.ports import free_ports
 from deploy.local.process import Process, Program
 from deploy.local.servers.triton import STUB, Triton
 from services.worker.triton import TritonClient, open_triton
+from tests.support.catalogue import write_catalogue
 
 if TYPE_CHECKING:
     from triton_models.modeling.reference import ReferenceConfig
@@ -60,6 +61,7 @@ async def inference(server_directory: Path) -> AsyncIterator[Inference]:
     weights, scratch = server_directory / "weights", server_directory / "scratch"
     scratch.mkdir()
     config = write_random_weights(weights)
+    catalogue = write_catalogue(server_directory, weights)
     grpc_port, metrics_port = free_ports(2)
     server = Triton(
         directory=server_directory / "triton",
@@ -67,7 +69,7 @@ async def inference(server_directory: Path) -> AsyncIterator[Inference]:
         repository=REPOSITORY,
         grpc_port=grpc_port,
         metrics_port=metrics_port,
-        env={"KINEMESH_TRITON_WEIGHTS_DIR": str(weights), "KINEMESH_SCRATCH_DIRECTORY": str(scratch)},
+        env={"KINEMESH_CATALOGUE_PATH": str(catalogue), "KINEMESH_SCRATCH_DIRECTORY": str(scratch)},
     )
     async with (
         _supervised(server.program()) as started,

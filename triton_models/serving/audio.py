@@ -50,7 +50,7 @@ class AudioEngine:
     def load(cls, parameters: ModelParameters) -> AudioEngine:
         """Loads the weights; errors as `prepare_process` and `load_audio_model`."""
         prepare_process(parameters.threads)
-        directory = parameters.weights_dir
+        directory = parameters.entry.weights
         model, talker = load_audio_model(directory), Talker.find(directory)
         return cls(model, talker, load_config(directory), parameters.scratch_dir)
 

@@ -44,7 +44,7 @@ class DitEngine:
     def load(cls, parameters: ModelParameters) -> DitEngine:
         """Loads the weights; errors as `prepare_process` and `load_reference`."""
         prepare_process(parameters.threads)
-        return cls(load_reference(parameters.weights_dir), parameters.scratch_dir, engine_hash())
+        return cls(load_reference(parameters.entry.weights), parameters.scratch_dir, engine_hash())
 
     def run(self, text: str) -> Iterator[Message]:
         """Yields the plan, a step after each denoising step, and last the result, or `stopped` if it was asked to stop.

@@ -39,7 +39,8 @@ class VideoVaeEngine:
     def load(cls, parameters: ModelParameters) -> VideoVaeEngine:
         """Loads the weights; errors as `prepare_process` and `load_reference`."""
         prepare_process(parameters.threads)
-        return cls(load_reference(parameters.weights_dir), Talker.find(parameters.weights_dir), parameters.scratch_dir)
+        directory = parameters.entry.weights
+        return cls(load_reference(directory), Talker.find(directory), parameters.scratch_dir)
 
     def run(self, text: str) -> Iterator[Message]:
         """Yields the plan with the native size and rate, then each chunk as it lies on disk, last the result.

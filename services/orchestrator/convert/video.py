@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 from kinemesh.video.v1 import video_service_pb2 as pb
+from services.common.catalogue import TritonModel
 from services.orchestrator.convert.messages import timestamp
 from services.orchestrator.domain.progress import remaining_seconds
 from services.orchestrator.domain.spec import TIERS
@@ -65,7 +66,26 @@ def _model(name: str, entry: ModelEntry) -> pb.DeployedModel:
         for tier in TIERS
         if (profile := entry.tiers.get(tier)) is not None
     ]
-    return pb.DeployedModel(name=name, tiers=tiers, can_speak=entry.speech)
+    native = entry.native
+    sizes = [
+        pb.NativeSize(aspect_ratio=aspect, width=width, height=height)
+        for aspect, (width, height) in native.sizes.items()
+    ]
+    return pb.DeployedModel(
+        name=name,
+        tiers=tiers,
+        can_speak=entry.speech,
+        backend=entry.backend,
+        native_sizes=sizes,
+        native_fps=native.fps,
+        max_duration_seconds=native.max_duration_s,
+        lengths_seconds=native.lengths_s,
+        memory_gb=entry.memory_gb if isinstance(entry, TritonModel) else None,
+        price_multiplier=entry.price_multiplier,
+        makes_sound=entry.sound,
+        takes_first_frame=entry.first_frame,
+        takes_reference_video=entry.reference_video,
+    )
 
 
 def video(job: Job, links: Links) -> pb.GetVideoResponse:

@@ -16,7 +16,7 @@ from uuid import UUID
 from kinemesh.video.v1 import video_service_pb2
 from services.common.catalogue import Catalogue, ModelEntry, ModelName, TierName
 from services.common.errors import FieldViolation, InvalidArgument
-from services.common.formats import ASPECT_RATIOS, FRAME_RATES, MAX_DURATION_S, MAX_PROMPT, SHORT_SIDES_PX
+from services.common.formats import ASPECT_RATIOS, FRAME_RATES, MAX_PROMPT, SHORT_SIDES_PX
 
 TIERS: tuple[TierName, ...] = ("REALTIME", "STANDARD", "CINEMA")
 DEFAULT_RESOLUTION = "1080P"
@@ -99,10 +99,10 @@ def read_spec(request: Request, catalogue: Catalogue) -> VideoSpec:
         prompt=_text(findings, "prompt", request.prompt, required=True),
         negative_prompt=_text(findings, "negative_prompt", request.negative_prompt),
         duration_seconds=_cents(
-            _within(findings, request, "duration_seconds", DEFAULT_DURATION_S, 5.0, MAX_DURATION_S)
+            _within(findings, request, "duration_seconds", DEFAULT_DURATION_S, 5.0, entry.native.max_duration_s)
         ),
         resolution=_choice(findings, "resolution", request.resolution.upper() or DEFAULT_RESOLUTION, SHORT_SIDES_PX),
-        aspect_ratio=_choice(findings, "aspect_ratio", request.aspect_ratio or DEFAULT_ASPECT_RATIO, ASPECT_RATIOS),
+        aspect_ratio=_aspect_ratio(findings, request, entry),
         fps=_frame_rate(findings, request),
         model=model,
         tier=tier,
@@ -161,6 +161,13 @@ def _choice(findings: _Findings, field: str, value: str, choices: Collection[str
     return value
 
 
+def _aspect_ratio(findings: _Findings, request: Request, entry: ModelEntry) -> str:
+    """The model's own ratios are named only where the API knows the one asked for."""
+    ratio = _choice(findings, "aspect_ratio", request.aspect_ratio or DEFAULT_ASPECT_RATIO, ASPECT_RATIOS)
+    drawn = [known for known in ASPECT_RATIOS if known in entry.native.sizes]
+    return ratio if ratio not in ASPECT_RATIOS else _choice(findings, "aspect_ratio", ratio, drawn)
+
+
 def _frame_rate(findings: _Findings, request: Request) -> int:
     fps = request.fps if request.HasField("fps") else DEFAULT_FPS
     if fps not in FRAME_RATES:
@@ -213,6 +220,8 @@ def _audio(findings: _Findings, request: Request, entry: ModelEntry) -> Mapping[
         if request.HasField("audio_config"):
             findings.add("audio_config", "needs enable_audio")
         return {}
+    if not entry.sound:
+        findings.add("enable_audio", "the model makes no sound", "UNSUPPORTED_FIELD")
     options = request.audio_config
     if options.include_speech and not entry.speech:
         findings.add("audio_config.include_speech", "the model cannot speak", "UNSUPPORTED_FIELD")

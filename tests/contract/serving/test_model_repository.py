@@ -22,9 +22,10 @@ def config_of(model: str) -> model_config_pb2.ModelConfig:
 
 
 def test_the_catalogue_names_exactly_these_models() -> None:
+    """Each with the entry that its configuration reads."""
     catalogue = load_catalogue(ROOT / "deploy" / "catalogue.yaml")
-    named = {name for entry in catalogue.models.values() for name in (entry.dit, entry.video_vae, entry.audio)}
-    assert named == set(MODELS)
+    named = {part: name for name, entry in catalogue.triton_models.items() for part in entry.parts}
+    assert named == {model: config_of(model).parameters["model"].string_value for model in MODELS}
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -40,7 +41,7 @@ def test_every_model_streams_json(model: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_has_the_parameters_it_reads(model: str) -> None:
-    assert set(config_of(model).parameters) == set(ENVIRONMENT)
+    assert set(config_of(model).parameters) == {"model", *ENVIRONMENT}
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -12,7 +12,6 @@ from pathlib import Path
 import grpc
 import pytest
 import pytest_asyncio
-import yaml
 from safetensors.torch import load
 
 from deploy.local.servers.nats import Nats
@@ -25,6 +24,7 @@ from services.common.rpc.client import error_from_rpc
 from services.common.storage import ObjectRef, open_object_store
 from services.encoder.app import SERVICE, build
 from services.encoder.settings import Settings
+from tests.support.catalogue import write_catalogue
 from tests.support.jobs import StageJobs, running_jobs
 from tests.support.running import running_service
 from tests.support.text_weights import write_text_model
@@ -48,13 +48,11 @@ class Encoder:
 def settings(
     objectstore: ObjectStoreServer, nats: Nats, postgres_dsn: str, bucket_prefix: str, tmp_path: Path
 ) -> Settings:
-    catalogue = yaml.safe_load(CATALOGUE.read_text())
-    catalogue["models"]["REFERENCE"]["weights"] = str(write_text_model(tmp_path / "weights"))
-    (tmp_path / "catalogue.yaml").write_text(yaml.safe_dump(catalogue))
+    catalogue = write_catalogue(tmp_path, write_text_model(tmp_path / "weights"))
     return Settings.model_validate(
         {
             "orchestrator_address": "127.0.0.1:1",
-            "catalogue_path": tmp_path / "catalogue.yaml",
+            "catalogue_path": catalogue,
             "postgres_dsn": postgres_dsn,
             "nats_url": nats.url,
             "s3_endpoint_url": objectstore.endpoint_url,

@@ -16,7 +16,7 @@ from kinemesh.scheduler.v1 import worker_pb2
 from kinemesh.video.v1 import video_pb2
 from services.billing import app as billing
 from services.billing.settings import Settings as BillingSettings
-from services.common.catalogue import Catalogue, ModelEntry, load_catalogue
+from services.common.catalogue import Catalogue, TritonModel, load_catalogue
 from services.common.lifecycle import Runtime
 from services.common.rpc.client import open_channel
 from services.common.storage import ObjectStore, open_object_store
@@ -201,9 +201,9 @@ class _Models:
         self._catalogue = catalogue
         state.models.append(LoadedModel("REFERENCE", "video_vae", "audio", 1.0))
 
-    async def ensure(self, name: str) -> ModelEntry:
+    async def ensure(self, name: str) -> TritonModel:
         assert name == "REFERENCE"
-        return self._catalogue.models["REFERENCE"]
+        return self._catalogue.triton_models["REFERENCE"]
 
 
 class _Denoise:

@@ -17,7 +17,7 @@ CATALOGUE = Path(__file__).parents[3] / "deploy" / "catalogue.yaml"
 
 def catalogue(**weights: Path) -> Catalogue:
     loaded = load_catalogue(CATALOGUE)
-    entry = loaded.models["REFERENCE"]
+    entry = loaded.triton_models["REFERENCE"]
     models = {name: entry.model_copy(update={"weights": path}) for name, path in weights.items()}
     return loaded.model_copy(update={"models": models})
 

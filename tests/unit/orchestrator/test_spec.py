@@ -35,6 +35,27 @@ def speaking(*, can_speak: bool) -> Catalogue:
     return CATALOGUE.model_copy(update={"models": {"REFERENCE": entry}})
 
 
+def narrow() -> Catalogue:
+    """The catalogue with a model that draws short, silent, wide clips."""
+    native = CATALOGUE.models["REFERENCE"].native.model_copy(update={"sizes": {"16:9": (64, 32)}, "max_duration_s": 8})
+    entry = CATALOGUE.models["REFERENCE"].model_copy(update={"native": native, "audio": None})
+    return CATALOGUE.model_copy(update={"models": {"REFERENCE": entry}})
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "text"),
+    [
+        ({"duration_seconds": 8.01}, "duration_seconds", "must be between 5 and 8"),
+        ({"aspect_ratio": "9:16"}, "aspect_ratio", "must be one of 16:9"),
+        ({"enable_audio": True}, "enable_audio", "the model makes no sound"),
+    ],
+)
+def test_what_the_model_cannot_draw_is_refused_with_what_it_can(fields: dict[str, Any], field: str, text: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        read_spec(pb.CreateVideoRequest(prompt="a lake", **fields), narrow())
+    assert [(violation.field, violation.description) for violation in caught.value.violations] == [(field, text)]
+
+
 def test_defaults_are_the_source_s_and_the_catalogue_s() -> None:
     spec = read()
     assert (spec.resolution, spec.aspect_ratio, spec.fps, spec.tier) == ("1080P", "16:9", 24, "STANDARD")

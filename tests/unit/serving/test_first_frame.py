@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.support.catalogue import reference_at
 from triton_models.modeling.pipeline import encode_picture
 from triton_models.serving.dit import DitEngine, plan_of
 from triton_models.serving.errors import CheckpointRefused, InvalidRequest
@@ -23,7 +24,7 @@ WEIGHTS = Path(__file__).parents[3] / "triton_models" / "weights" / "reference"
 
 @pytest.fixture
 def engine(tmp_path: Path) -> DitEngine:
-    return DitEngine.load(ModelParameters(WEIGHTS, tmp_path, 1))
+    return DitEngine.load(ModelParameters(reference_at(WEIGHTS), tmp_path, 1))
 
 
 def request_with(engine: DitEngine, **changes: Any) -> str:

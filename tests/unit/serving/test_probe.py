@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.support.catalogue import reference_at
 from triton_models.serving.dit import DitEngine
 from triton_models.serving.parameters import ModelParameters
 
@@ -11,6 +12,6 @@ SHIPPED = Path(__file__).parents[3] / "triton_models" / "weights" / "reference"
 
 
 def test_the_shipped_weights_are_healthy(tmp_path: Path) -> None:
-    engine = DitEngine.load(ModelParameters(weights_dir=SHIPPED, scratch_dir=tmp_path, threads=1))
+    engine = DitEngine.load(ModelParameters(reference_at(SHIPPED), tmp_path, threads=1))
     (answer,) = engine.run('{"probe": true}')
     assert answer["healthy"]

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.support.catalogue import reference_at
 from tests.support.weights import write_random_weights
 from triton_models.modeling.speech.lips import LipRefiner
 from triton_models.serving.audio import AudioEngine
@@ -33,7 +34,7 @@ def parameters(tmp_path_factory: pytest.TempPathFactory, speech_directory: Path)
     )
     latents = torch.randn(1, 7, 8, 14, 16, generator=torch.Generator().manual_seed(0))
     save_file({"latent": latents}, scratch / "latents.safetensors")
-    return ModelParameters(weights, scratch.resolve(), threads=1)
+    return ModelParameters(reference_at(weights), scratch.resolve(), threads=1)
 
 
 def sound(parameters: ModelParameters, engine: AudioEngine, **changes: Any) -> dict[str, Any]:
@@ -77,10 +78,10 @@ def test_where_nothing_is_to_be_said_the_record_says_so(parameters: ModelParamet
 
 def test_a_model_without_a_voice_stays_silent(parameters: ModelParameters, tmp_path: Path) -> None:
     mute = tmp_path / "weights"
-    shutil.copytree(parameters.weights_dir, mute)
+    shutil.copytree(parameters.entry.weights, mute)
     for file in mute.glob("speech*"):
         file.unlink()
-    result = sound(parameters, AudioEngine.load(ModelParameters(mute, parameters.scratch_dir, threads=1)))
+    result = sound(parameters, AudioEngine.load(ModelParameters(reference_at(mute), parameters.scratch_dir, threads=1)))
     assert result["record"]["omitted"] == ["speech"]
 
 

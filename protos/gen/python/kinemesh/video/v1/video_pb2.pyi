@@ -140,6 +140,8 @@ class _ModelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Model.ValueType
     """Open-Sora."""
     MODEL_REFERENCE: _Model.ValueType  # 7
     """The small model trained in this repository."""
+    MODEL_WAN: _Model.ValueType  # 8
+    """Wan 2.1."""
 
 class Model(_Model, metaclass=_ModelEnumTypeWrapper):
     """The generating model. Which of them are deployed is a matter of the installation."""
@@ -160,6 +162,8 @@ MODEL_OPENSORA: Model.ValueType  # 6
 """Open-Sora."""
 MODEL_REFERENCE: Model.ValueType  # 7
 """The small model trained in this repository."""
+MODEL_WAN: Model.ValueType  # 8
+"""Wan 2.1."""
 Global___Model: _TypeAlias = Model  # noqa: Y015
 
 class _Resolution:

@@ -369,13 +369,47 @@ class DeployedModel(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     TIERS_FIELD_NUMBER: _builtins.int
     CAN_SPEAK_FIELD_NUMBER: _builtins.int
+    BACKEND_FIELD_NUMBER: _builtins.int
+    NATIVE_SIZES_FIELD_NUMBER: _builtins.int
+    NATIVE_FPS_FIELD_NUMBER: _builtins.int
+    MAX_DURATION_SECONDS_FIELD_NUMBER: _builtins.int
+    LENGTHS_SECONDS_FIELD_NUMBER: _builtins.int
+    MEMORY_GB_FIELD_NUMBER: _builtins.int
+    PRICE_MULTIPLIER_FIELD_NUMBER: _builtins.int
+    MAKES_SOUND_FIELD_NUMBER: _builtins.int
+    TAKES_FIRST_FRAME_FIELD_NUMBER: _builtins.int
+    TAKES_REFERENCE_VIDEO_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, e.g. "REFERENCE"."""
     can_speak: _builtins.bool
     """Whether it can speak; a request for speech is refused otherwise."""
+    backend: _builtins.str
+    """Where it runs: "triton" or "provider"."""
+    native_fps: _builtins.float
+    """Frames a second that it draws."""
+    max_duration_seconds: _builtins.float
+    """Longest clip, seconds."""
+    memory_gb: _builtins.float
+    """Memory it takes on a worker, GiB; absent for a provider's."""
+    price_multiplier: _builtins.float
+    """Factor of this model in the price."""
+    makes_sound: _builtins.bool
+    """Whether it makes sound; a request for sound is refused otherwise."""
+    takes_first_frame: _builtins.bool
+    """Whether a clip can begin with a given picture."""
+    takes_reference_video: _builtins.bool
+    """Whether a clip can be made after a given video."""
     @_builtins.property
     def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TierDefaults]:
         """The tiers it serves, fastest first."""
+
+    @_builtins.property
+    def native_sizes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NativeSize]:
+        """What it draws before the clip is conformed to what was asked for, one entry an aspect ratio; it draws no other."""
+
+    @_builtins.property
+    def lengths_seconds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The only lengths it makes, seconds, rising; the shortest that is long enough is made and cut. Empty for any length."""
 
     def __init__(
         self,
@@ -383,14 +417,56 @@ class DeployedModel(_message.Message):
         name: _builtins.str = ...,
         tiers: _abc.Iterable[Global___TierDefaults] | None = ...,
         can_speak: _builtins.bool = ...,
+        backend: _builtins.str = ...,
+        native_sizes: _abc.Iterable[Global___NativeSize] | None = ...,
+        native_fps: _builtins.float = ...,
+        max_duration_seconds: _builtins.float = ...,
+        lengths_seconds: _abc.Iterable[_builtins.float] | None = ...,
+        memory_gb: _builtins.float | None = ...,
+        price_multiplier: _builtins.float = ...,
+        makes_sound: _builtins.bool = ...,
+        takes_first_frame: _builtins.bool = ...,
+        takes_reference_video: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_memory_gb", b"_memory_gb", "memory_gb", b"memory_gb"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_memory_gb", b"_memory_gb", "backend", b"backend", "can_speak", b"can_speak", "lengths_seconds", b"lengths_seconds", "makes_sound", b"makes_sound", "max_duration_seconds", b"max_duration_seconds", "memory_gb", b"memory_gb", "name", b"name", "native_fps", b"native_fps", "native_sizes", b"native_sizes", "price_multiplier", b"price_multiplier", "takes_first_frame", b"takes_first_frame", "takes_reference_video", b"takes_reference_video", "tiers", b"tiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__memory_gb: _TypeAlias = _typing.Literal["memory_gb"]  # noqa: Y015
+    _WhichOneofArgType__memory_gb: _TypeAlias = _typing.Literal["_memory_gb", b"_memory_gb"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_gb) -> _WhichOneofReturnType__memory_gb | None: ...
+
+Global___DeployedModel: _TypeAlias = DeployedModel  # noqa: Y015
+
+@_typing.final
+class NativeSize(_message.Message):
+    """A size that a model draws at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASPECT_RATIO_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    aspect_ratio: _builtins.str
+    """The aspect ratio, e.g. "16:9"."""
+    width: _builtins.int
+    """Width in pixels."""
+    height: _builtins.int
+    """Height in pixels."""
+    def __init__(
+        self,
+        *,
+        aspect_ratio: _builtins.str = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["can_speak", b"can_speak", "name", b"name", "tiers", b"tiers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aspect_ratio", b"aspect_ratio", "height", b"height", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DeployedModel: _TypeAlias = DeployedModel  # noqa: Y015
+Global___NativeSize: _TypeAlias = NativeSize  # noqa: Y015
 
 @_typing.final
 class TierDefaults(_message.Message):
