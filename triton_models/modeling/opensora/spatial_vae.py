@@ -9,6 +9,7 @@ Legend: N frames, C channels, H height, W width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional as fn
@@ -31,8 +32,10 @@ class ResnetBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, groups: int) -> None:
         super().__init__()
-        self.norm1, self.conv1 = nn.GroupNorm(groups, channels_in, _EPS), nn.Conv2d(channels_in, channels_out, 3, 1, 1)
-        self.norm2, self.conv2 = nn.GroupNorm(groups, channels_out, _EPS), nn.Conv2d(channels_out, channels_out, 3, 1, 1)
+        self.norm1 = nn.GroupNorm(groups, channels_in, _EPS)
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, 1, 1)
+        self.norm2 = nn.GroupNorm(groups, channels_out, _EPS)
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1)
         self.conv_shortcut = nn.Conv2d(channels_in, channels_out, 1) if channels_in != channels_out else nn.Identity()
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
@@ -100,22 +103,47 @@ class Upsample(nn.Module):
         return result
 
 
-class Level(nn.Module):
-    """The blocks at one resolution, and the way to the next; the last level has none."""
+def _resnets(channels_in: int, channels_out: int, blocks: int, groups: int) -> nn.Sequential:
+    widths = (channels_in, *[channels_out] * blocks)
+    return nn.Sequential(*(ResnetBlock(before, after, groups) for before, after in pairwise(widths)))
 
-    def __init__(self, channels: tuple[int, int], blocks: int, groups: int, **resampler: nn.Module | None) -> None:
+
+class DownBlock(nn.Module):
+    """The encoder's blocks at one resolution, and, unless it is the last, the way to the next."""
+
+    def __init__(self, resnets: nn.Sequential, channels: int, *, last: bool) -> None:
         super().__init__()
-        widths = (channels[0], *[channels[1]] * blocks)
-        self.resnets = nn.ModuleList(ResnetBlock(*widths[i : i + 2], groups) for i in range(blocks))
-        for name, module in resampler.items():
-            self.add_module(name, nn.ModuleList([module]) if module is not None else nn.ModuleList())
+        self.resnets = resnets
+        self.downsamplers = nn.Sequential() if last else nn.Sequential(Downsample(channels))
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Returns [N, C', H', W']."""
-        for modules in self.children():
-            for module in modules.children():
-                x_NCHW = module(x_NCHW)
-        return x_NCHW
+        result: Tensor = self.downsamplers(self.resnets(x_NCHW))
+        return result
+
+
+class UpBlock(nn.Module):
+    """The decoder's blocks at one resolution, and, unless it is the last, the way to the next."""
+
+    def __init__(self, resnets: nn.Sequential, channels: int, *, last: bool) -> None:
+        super().__init__()
+        self.resnets = resnets
+        self.upsamplers = nn.Sequential() if last else nn.Sequential(Upsample(channels))
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Returns [N, C', H', W']."""
+        result: Tensor = self.upsamplers(self.resnets(x_NCHW))
+        return result
+
+
+def _levels(kind: type[DownBlock | UpBlock], widths: tuple[int, ...], blocks: int, groups: int) -> nn.Sequential:
+    before = (widths[0], *widths)
+    return nn.Sequential(
+        *(
+            kind(_resnets(before[level], width, blocks, groups), width, last=level == len(widths) - 1)
+            for level, width in enumerate(widths)
+        )
+    )
 
 
 class Encoder(nn.Module):
@@ -125,17 +153,7 @@ class Encoder(nn.Module):
         super().__init__()
         widths, groups = config.block_out_channels, config.norm_num_groups
         self.conv_in = nn.Conv2d(3, widths[0], 3, 1, 1)
-        self.down_blocks = nn.Sequential(
-            *(
-                Level(
-                    (widths[max(0, i - 1)], width),
-                    config.layers_per_block,
-                    groups,
-                    downsamplers=Downsample(width) if i < len(widths) - 1 else None,
-                )
-                for i, width in enumerate(widths)
-            )
-        )
+        self.down_blocks = _levels(DownBlock, widths, config.layers_per_block, groups)
         self.mid_block = MidBlock(widths[-1], groups)
         self.conv_norm_out = nn.GroupNorm(groups, widths[-1], _EPS)
         self.conv_out = nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, 1, 1)
@@ -155,17 +173,7 @@ class Decoder(nn.Module):
         widths, groups = config.block_out_channels[::-1], config.norm_num_groups
         self.conv_in = nn.Conv2d(config.latent_channels, widths[0], 3, 1, 1)
         self.mid_block = MidBlock(widths[0], groups)
-        self.up_blocks = nn.Sequential(
-            *(
-                Level(
-                    (widths[max(0, i - 1)], width),
-                    config.layers_per_block + 1,
-                    groups,
-                    upsamplers=Upsample(width) if i < len(widths) - 1 else None,
-                )
-                for i, width in enumerate(widths)
-            )
-        )
+        self.up_blocks = _levels(UpBlock, widths, config.layers_per_block + 1, groups)
         self.conv_norm_out = nn.GroupNorm(groups, widths[-1], _EPS)
         self.conv_out = nn.Conv2d(widths[-1], 3, 3, 1, 1)
 

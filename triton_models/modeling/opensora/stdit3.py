@@ -79,7 +79,7 @@ class Layer(nn.Module):
         self.modulation_table = nn.Parameter(torch.zeros(_MODULATIONS, width))
 
     def forward(self, x_BFSD: Tensor, modulation_BFMD: Tensor, text: Text, *where: object) -> Tensor:
-        """Takes and returns [B, F, S, D]; `where` goes to the attention, and the modulation may have one frame for all."""
+        """Takes and returns [B, F, S, D]; the modulation may have one frame for all, `where` goes to the attention."""
         shift, scale, gate, *rows = (modulation_BFMD + self.modulation_table).to(x_BFSD.dtype).unbind(2)
         attended = self.attention(modulate(x_BFSD, shift, scale), *where)
         x_BFSD = torch.addcmul(x_BFSD, gate[:, :, None], attended)
@@ -88,7 +88,6 @@ class Layer(nn.Module):
         shift, scale, gate = rows
         fed: Tensor = self.feed_forward(modulate(x_BFSD, shift, scale))
         return torch.addcmul(x_BFSD, gate[:, :, None], fed)
-
 
 
 def scalar_features(values_N: Tensor) -> Tensor:
@@ -145,9 +144,9 @@ class STDiT3(nn.Module):
             text: conditioning, of the text encoder; use `null_text` for none.
             clip: size and rate.
         """
-        _, frames, height, width, channels = latent_BFHWC.shape
-        padded = fn.pad(latent_BFHWC, (0, 0, 0, width % PATCH, 0, height % PATCH))
-        grid = LatentShape(*padded.shape[1:4], channels).tokens()
+        frames, height, width = latent_BFHWC.shape[1:4]
+        padded = fn.pad(latent_BFHWC.to(self.patch_in.weight.dtype), (0, 0, 0, width % PATCH, 0, height % PATCH))
+        grid = LatentShape._make(padded.shape[1:]).tokens()
         told = Text(self.text_in(text.embeddings_BKD), text.mask_BK)
         condition_BFD = self._condition(t if t.dim() == 2 else t[:, None], clip)
         modulation_BFMD = self.modulation(fn.silu(condition_BFD)).unflatten(-1, (_MODULATIONS, -1))

@@ -1,7 +1,7 @@
 """The temporal half of Open-Sora's autoencoder: four frames of spatial latents to one.
 
-Convolutions are causal, before the first frame all is zero; but norms run over all frames of a batch, so a batch decodes
-as a whole or not at all. A batch whose length is not a multiple of four is filled up at its start.
+Convolutions are causal, before the first frame all is zero; but norms run over all frames of a batch, so a batch
+decodes as a whole or not at all. A batch whose length is not a multiple of four is filled up at its start.
 
 Legend: B batch, C channels, F frames, H height, W width.
 """
@@ -9,6 +9,7 @@ Legend: B batch, C channels, F frames, H height, W width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from einops import rearrange
 from torch import Tensor, nn
@@ -43,7 +44,9 @@ class TemporalConfig:
 class CausalConv(nn.Conv3d):
     """A 3-D convolution that sees the current and past frames only; before the first frame all is zero."""
 
-    def __init__(self, channels_in: int, channels_out: int, size: int = 3, stride: int = 1, *, bias: bool = True) -> None:
+    def __init__(
+        self, channels_in: int, channels_out: int, size: int = 3, *, stride: int = 1, bias: bool = True
+    ) -> None:
         padding = (0, size // 2, size // 2)
         super().__init__(channels_in, channels_out, size, stride=(stride, 1, 1), padding=padding, bias=bias)
         self.past = size - stride
@@ -84,7 +87,7 @@ class Upsample(CausalConv):
 
 def _level(channels_in: int, channels_out: int, config: TemporalConfig) -> nn.Sequential:
     widths = (channels_in, *[channels_out] * config.blocks)
-    return nn.Sequential(*(ResidualBlock(*widths[i : i + 2], config.groups) for i in range(config.blocks)))
+    return nn.Sequential(*(ResidualBlock(before, after, config.groups) for before, after in pairwise(widths)))
 
 
 class Encoder(nn.Module):

@@ -1,7 +1,7 @@
 """Open-Sora's video autoencoder: each frame by the spatial half, then batches of 17 frames by the temporal half.
 
-A batch of 17 frames becomes 5 latent frames, and batches know nothing of each other, so a clip decodes batch by batch in
-the same memory whatever its length.
+A batch of 17 frames becomes 5 latent frames, and batches know nothing of each other, so a clip decodes batch by batch
+in the same memory whatever its length.
 
 Legend: B batch, C channels, F frames (latent or pixel), H height, W width.
 """
@@ -62,7 +62,7 @@ class OpenSoraVAE(nn.Module):
         self.register_buffer("scale", torch.ones(config.temporal.channels))
 
     def encode(self, video_BCFHW: Tensor) -> Tensor:
-        """Returns the mean of the latents, [B, f, H // 8, W // 8, 4]: what is made with it depends on no other noise."""
+        """Returns the means of the latents, [B, f, H // 8, W // 8, 4]: nothing is drawn."""
         batches = torch.split(video_BCFHW, self.config.batch, 2)
         latent_BCFHW = torch.cat([self.temporal.encode(self._encode_frames(batch)) for batch in batches], 2)
         return (rearrange(latent_BCFHW, "b c f h w -> b f h w c") - self.shift) / self.scale

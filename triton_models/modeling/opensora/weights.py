@@ -1,16 +1,16 @@
-"""Open-Sora's published weights: two directories, each with a `config.json` and a `model.safetensors`, to our networks.
+"""Open-Sora's published weights, each a directory with a `config.json` and a `model.safetensors`, to our networks.
 
-A table of patterns says what we call what they call something; a few tensors are also cut or reshaped. Every tensor must
-find its place and every place its tensor.
+Tables of patterns turn their names into ours; a few tensors are also cut or reshaped. Every tensor must find its place
+and every place its tensor.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from einops import rearrange
@@ -27,6 +27,8 @@ from .vae import OpenSoraVAE, OpenSoraVAEConfig
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
+Config = TypeVar("Config")
+Network = TypeVar("Network", bound=nn.Module)
 Names = tuple[tuple[str, str], ...]
 """Patterns of published names, and what to put in their place; all are applied, in this order."""
 
@@ -90,7 +92,8 @@ def stdit3_config(fields: Mapping[str, Any]) -> STDiT3Config:
     Raises:
         ValueError: the configuration is of a network that is not STDiT3 as Open-Sora 1.2 uses it.
     """
-    _require(fields, {"model_type": "STDiT3", "patch_size": [1, PATCH, PATCH], "qk_norm": True, "skip_y_embedder": False})
+    known = {"model_type": "STDiT3", "patch_size": [1, PATCH, PATCH], "qk_norm": True, "skip_y_embedder": False}
+    _require(fields, known)
     names = {
         "hidden_size": "width",
         "depth": "depth",
@@ -142,8 +145,8 @@ def stdit3_tensors(published: Mapping[str, Tensor], config: STDiT3Config) -> dic
         )
     tensors["patch_in.weight"] = rearrange(tensors["patch_in.weight"], "d c 1 p q -> d (p q c)")
     for name in ("patch_out.weight", "patch_out.bias"):
-        rows = tensors[name].unflatten(0, (PATCH * PATCH, -1))[:, : config.channels]
-        tensors[name] = rows.flatten(0, 1)
+        rows = rearrange(tensors[name], "(pq c) ... -> pq c ...", pq=PATCH * PATCH)
+        tensors[name] = rows[:, : config.channels].flatten(0, 1)
     tensors.setdefault("time_rates", rotary_angles(torch.ones(1), config.width // config.heads, 1e4)[0])
     return tensors
 
@@ -155,18 +158,19 @@ def vae_tensors(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _renamed(published: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:
-    tensors = {}
-    for name, tensor in published.items():
-        for pattern, replacement in names:
-            name = re.sub(pattern, replacement, name)
-        tensors[name] = tensor
-    return tensors
+    return {_ours(name, names): tensor for name, tensor in published.items()}
 
 
-def _filled(kind: Any, config: Any, tensors: dict[str, Tensor]) -> Any:
+def _ours(name: str, names: Names) -> str:
+    for pattern, replacement in names:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def _filled(kind: Callable[[Config], Network], config: Config, tensors: dict[str, Tensor]) -> Network:
     """The network around the tensors as they are: no memory is taken for weights that are replaced at once."""
     with torch.device("meta"):
-        network: nn.Module = kind(config)
+        network = kind(config)
     network.load_state_dict(tensors, assign=True)
     return network.eval().requires_grad_(requires_grad=False)
 
