@@ -13,6 +13,7 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
+from deploy.local.catalogue import CATALOGUE
 from deploy.local.database import prepare_database, service_dsn
 from deploy.local.home import ROOT, SCHEMAS, SERVICES, Home
 from deploy.local.keys import KEY_ID, write_private
@@ -36,7 +37,6 @@ OBJECT_STORE_USERS = ("safety", "orchestrator", "encoder", "transcoder", "worker
 BUCKETS = ("embeddings", "checkpoints", "mezzanine", "media")
 JWT_ISSUER = "https://kinemesh.local"
 JWT_AUDIENCE = "kinemesh"
-CATALOGUE = ROOT / "deploy" / "catalogue.yaml"
 WORKER_ID = "worker-local-1"
 INITIAL_CREDITS = "100"
 """What every new user gets: about 250 clips of 5 s at 480p, tier realtime."""
@@ -47,6 +47,8 @@ class Mesh:
     """The servers of one installation and the programs of its services."""
 
     home: Home
+    catalogue: Path
+    """What it can generate."""
     postgres: Postgres
     nats: Nats
     objectstore: ObjectStore
@@ -91,7 +93,7 @@ class Mesh:
     def _environment(self) -> dict[str, str]:
         """What every service may need to know of the others."""
         addresses = {f"KINEMESH_{name.upper()}_ADDRESS": self.home.address(name) for name in (*SERVICES, "triton")}
-        return {**addresses, "KINEMESH_CATALOGUE_PATH": str(CATALOGUE)}
+        return {**addresses, "KINEMESH_CATALOGUE_PATH": str(self.catalogue)}
 
     def _object_store_access(self) -> dict[str, str]:
         return {
@@ -157,8 +159,8 @@ class Mesh:
             client.close()
 
 
-def make_mesh(home: Home) -> Mesh:
-    """The mesh of an installation; renders the gateway's configuration."""
+def make_mesh(home: Home, catalogue: Path = CATALOGUE) -> Mesh:
+    """The mesh of an installation, which can generate what the catalogue names; renders the gateway's configuration."""
     ports, keys = home.ports, home.keys
     postgres = Postgres(
         directory=home.directory / "postgres",
@@ -184,11 +186,11 @@ def make_mesh(home: Home) -> Mesh:
         grpc_port=ports["triton"],
         metrics_port=ports["triton-metrics"],
         env={
-            "KINEMESH_CATALOGUE_PATH": str(CATALOGUE),
+            "KINEMESH_CATALOGUE_PATH": str(catalogue),
             "KINEMESH_SCRATCH_DIRECTORY": str(scratch_directory(home)),
         },
     )
-    return Mesh(home, postgres, nats, objectstore, triton, _make_envoy(home))
+    return Mesh(home, catalogue, postgres, nats, objectstore, triton, _make_envoy(home))
 
 
 def scratch_directory(home: Home) -> Path:

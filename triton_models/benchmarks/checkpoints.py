@@ -21,8 +21,9 @@ from services.common.catalogue import load_catalogue
 from services.worker.settings import Settings
 
 from ..modeling.reference import load_reference
-from ..serving.dit import DitEngine
+from ..serving.denoiser import DenoiserEngine
 from ..serving.parameters import ModelParameters
+from ..serving.reference import ReferenceDenoiser
 
 _ENTRY = load_catalogue(Path(__file__).parents[2] / "deploy" / "catalogue.yaml").triton_models["REFERENCE"]
 _GOAL = 0.02
@@ -40,7 +41,7 @@ class Times:
     """Of each checkpoint, beside the computation."""
 
 
-def measure(engine: DitEngine, folder: Path, steps: int, every: int, times: Times) -> None:
+def measure(engine: DenoiserEngine, folder: Path, steps: int, every: int, times: Times) -> None:
     """Denoises once."""
     request = {
         "tier": "STANDARD",
@@ -72,7 +73,8 @@ def main() -> None:
     variants = {0: Times(), options.every: Times()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
-        engine = DitEngine.load(ModelParameters(entry=_ENTRY, scratch_dir=folder, threads=1))
+        parameters = ModelParameters(entry=_ENTRY, scratch_dir=folder, threads=1)
+        engine = DenoiserEngine.load(parameters, ReferenceDenoiser.load)
         width = load_reference(_ENTRY.weights).config.text.width
         embeddings = {"text_embeddings": torch.zeros(_TOKENS, width), "text_mask": torch.ones(_TOKENS)}
         save_file(embeddings, folder / "embeddings.safetensors")

@@ -7,8 +7,8 @@ to the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -55,9 +55,12 @@ class SamplerState:
     """Finished steps."""
     timesteps: tuple[float, ...]
     """The whole schedule, one more than there are steps."""
-    solver: Solver
+    solver: str
+    """What takes the steps: a `Solver` of `advance`, or another family's own."""
     seed: int
     """Of the initial noise."""
+    carried: Mapping[str, Tensor] = field(default_factory=dict)
+    """What else the next step needs, by name: the latents of a second modality, or what a solver remembers."""
 
     @property
     def total_steps(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +64,10 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     return pixels
 
 
-def write_latents(path: Path, latent: Tensor) -> Message:
-    """Writes `latent` [1, F, H, W, C]; returns its description."""
-    blob = save({"latent": latent.contiguous()})
+def write_latents(path: Path, latents: Mapping[str, Tensor]) -> Message:
+    """Writes `latent` [1, F, H, W, C] and the others; returns the description of the file and of `latent`."""
+    latent = latents["latent"]
+    blob = save({name: tensor.contiguous() for name, tensor in latents.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, blob)
     return {

@@ -67,7 +67,7 @@ class DitRequest(ClipRequest):
     stop_file: ScratchPath
     """When this file appears, sampling writes a checkpoint and stops at the next step."""
     output: ScratchPath
-    """Safetensors file for the final latents, `latent` [1, F, H, W, C]."""
+    """Safetensors file for the final latents: `latent` [1, F, H, W, C], and what a sound is decoded from, if any."""
 
 
 class Spoken(Request):

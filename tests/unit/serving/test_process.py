@@ -58,7 +58,7 @@ def test_numpy_2_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_latents_survive_the_disk(tmp_path: Path) -> None:
     latent = torch.randn(1, 2, 4, 4, 16)
-    described = write_latents(tmp_path / "latents.safetensors", latent)
+    described = write_latents(tmp_path / "latents.safetensors", {"latent": latent})
     assert (described["shape"], described["dtype"]) == ([1, 2, 4, 4, 16], "float32")
     assert torch.equal(read_latents(Path(described["path"])), latent)
 

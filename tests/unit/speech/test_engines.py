@@ -16,8 +16,9 @@ from tests.support.catalogue import reference_at
 from tests.support.weights import write_random_weights
 from triton_models.modeling.speech.lips import LipRefiner
 from triton_models.serving.audio import AudioEngine
+from triton_models.serving.decoder import DecoderEngine
 from triton_models.serving.parameters import ModelParameters
-from triton_models.serving.video_vae import VideoVaeEngine
+from triton_models.serving.reference import ReferenceDecoder
 
 PROMPT = 'a man says "hello mom"'
 
@@ -101,7 +102,7 @@ def frames(parameters: ModelParameters, spoken: dict[str, Any] | None) -> np.nda
         "tier": "STANDARD", "aspect_ratio": "16:9", "duration_s": 2,
         "latents": str(scratch / "latents.safetensors"), "output_dir": str(scratch / "chunks"), "spoken": spoken,
     }  # fmt: skip
-    messages = list(VideoVaeEngine.load(parameters).run(json.dumps(request)))
+    messages = list(DecoderEngine.load(parameters, ReferenceDecoder.load).run(json.dumps(request)))
     chunks = [message["path"] for message in messages if message["type"] == "chunk"]
     plan = messages[0]
     return np.concatenate(
