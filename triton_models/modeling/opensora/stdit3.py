@@ -91,8 +91,12 @@ class Layer(nn.Module):
 
 
 def scalar_features(values_N: Tensor) -> Tensor:
-    """[N, features] cosines, then sines, of a number."""
-    rates = torch.exp(-math.log(_SLOWEST) * torch.arange(_FEATURES // 2, device=values_N.device) * 2 / _FEATURES)
+    """[N, features] cosines, then sines, of a number.
+
+    The angles are large, so the last bit of a rate shows: it is rounded as in training, whatever the machine's exp.
+    """
+    exponents = -math.log(_SLOWEST) * torch.arange(_FEATURES // 2, dtype=torch.float32) / (_FEATURES // 2)
+    rates = exponents.double().exp().float().to(values_N.device)
     angles = values_N[:, None].float() * rates
     return torch.cat((angles.cos(), angles.sin()), -1)
 
@@ -135,6 +139,11 @@ class STDiT3(nn.Module):
         self.register_buffer("time_rates", rotary_angles(torch.ones(1), width // config.heads, _SLOWEST)[0])
         self.register_buffer("null_text_KD", torch.zeros(config.text_tokens, config.text_width))
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in; angles and waves are computed in float32 all the same."""
+        return self.patch_in.weight.dtype
+
     def forward(self, latent_BFHWC: Tensor, t: Tensor, text: Text, clip: Format) -> Tensor:
         """Returns the velocity, float32, in the shape of the latent, whose height and width may be odd.
 
@@ -145,9 +154,9 @@ class STDiT3(nn.Module):
             clip: size and rate.
         """
         frames, height, width = latent_BFHWC.shape[1:4]
-        padded = fn.pad(latent_BFHWC.to(self.patch_in.weight.dtype), (0, 0, 0, width % PATCH, 0, height % PATCH))
+        padded = fn.pad(latent_BFHWC.to(self.dtype), (0, 0, 0, width % PATCH, 0, height % PATCH))
         grid = LatentShape._make(padded.shape[1:]).tokens()
-        told = Text(self.text_in(text.embeddings_BKD), text.mask_BK)
+        told = Text(self.text_in(text.embeddings_BKD.to(self.dtype)), text.mask_BK)
         condition_BFD = self._condition(t if t.dim() == 2 else t[:, None], clip)
         modulation_BFMD = self.modulation(fn.silu(condition_BFD)).unflatten(-1, (_MODULATIONS, -1))
         angles_FE = torch.arange(frames, device=padded.device)[:, None] * self.time_rates
@@ -161,14 +170,13 @@ class STDiT3(nn.Module):
 
     def _condition(self, t_BF: Tensor, clip: Format) -> Tensor:
         """[B, F, D] of the noise levels and the frame rate."""
-        rate_D: Tensor = self.frame_rate(scalar_features(t_BF.new_tensor([clip.fps])))[0]
-        noise_BFD: Tensor = self.time(scalar_features(_NOISE_LEVELS * t_BF.flatten())).unflatten(0, t_BF.shape)
-        return noise_BFD + rate_D
+        rate_D: Tensor = self.frame_rate(scalar_features(t_BF.new_tensor([clip.fps])).to(self.dtype))[0]
+        noise_ND: Tensor = self.time(scalar_features(_NOISE_LEVELS * t_BF.flatten()).to(self.dtype))
+        return noise_ND.view(*t_BF.shape, -1) + rate_D
 
     def _places(self, grid: TokenGrid, clip: Format) -> Tensor:
         stretch = math.sqrt(clip.height * clip.width) / self.config.known_size
-        places_SD = place_features(grid, self.config.width, stretch, self.patch_in.weight.device)
-        return places_SD.to(self.patch_in.weight.dtype)
+        return place_features(grid, self.config.width, stretch, self.patch_in.weight.device).to(self.dtype)
 
     def null_text(self, like: Text) -> Text:
         """Returns the learned absence of text; the model knows it cut to the length of the prompt it is set against."""

@@ -6,6 +6,7 @@ and every place its tensor.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -26,6 +27,8 @@ from .vae import OpenSoraVAE, OpenSoraVAEConfig
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+_BLOCK = 2**24
+"""Bytes read at a time."""
 
 Config = TypeVar("Config")
 Network = TypeVar("Network", bound=nn.Module)
@@ -68,8 +71,8 @@ _VAE_NAMES: Names = (
 )
 
 
-def load_stdit3(directory: Path) -> STDiT3:
-    """Returns the transformer in a directory like that of hpcai-tech/OpenSora-STDiT-v3, on the CPU, in its precision.
+def load_stdit3(directory: Path, dtype: torch.dtype = torch.float32) -> STDiT3:
+    """Returns the transformer in a directory like that of hpcai-tech/OpenSora-STDiT-v3, on the CPU.
 
     Raises:
         OSError: a file is missing.
@@ -77,13 +80,27 @@ def load_stdit3(directory: Path) -> STDiT3:
         RuntimeError: the weights do not fit the configuration.
     """
     config = stdit3_config(_read_config(directory))
-    return _filled(STDiT3, config, stdit3_tensors(load_file(directory / WEIGHTS_FILE), config))
+    tensors = stdit3_tensors(load_file(directory / WEIGHTS_FILE), config)
+    return _filled(STDiT3, config, {name: _in(dtype, name, tensor) for name, tensor in tensors.items()})
 
 
 def load_vae(directory: Path) -> OpenSoraVAE:
-    """Returns the autoencoder in a directory like that of hpcai-tech/OpenSora-VAE-v1.2; errors as `load_stdit3`."""
+    """Returns the autoencoder in a directory like that of hpcai-tech/OpenSora-VAE-v1.2, on the CPU, in float32.
+
+    Errors as `load_stdit3`.
+    """
     config = vae_config(_read_config(directory))
-    return _filled(OpenSoraVAE, config, vae_tensors(load_file(directory / WEIGHTS_FILE)))
+    tensors = vae_tensors(load_file(directory / WEIGHTS_FILE))
+    return _filled(OpenSoraVAE, config, {name: tensor.float() for name, tensor in tensors.items()})
+
+
+def weights_digest(directory: Path) -> str:
+    """Returns the lower-case hexadecimal sha256 over the configuration and the weights."""
+    digest = hashlib.sha256((directory / CONFIG_FILE).read_bytes())
+    with (directory / WEIGHTS_FILE).open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def stdit3_config(fields: Mapping[str, Any]) -> STDiT3Config:
@@ -117,7 +134,7 @@ def vae_config(fields: Mapping[str, Any]) -> OpenSoraVAEConfig:
         ValueError: the configuration is of another autoencoder.
     """
     _require(fields, {"model_type": "VideoAutoencoderPipeline"})
-    spatial, temporal = fields.get("vae_2d", {}), fields.get("vae_temporal", {})
+    spatial, temporal = fields.get("vae_2d") or {}, fields.get("vae_temporal") or {}
     names = {
         "in_out_channels": "channels",
         "filters": "width",
@@ -137,18 +154,27 @@ def vae_config(fields: Mapping[str, Any]) -> OpenSoraVAEConfig:
 
 def stdit3_tensors(published: Mapping[str, Tensor], config: STDiT3Config) -> dict[str, Tensor]:
     """Returns the transformer's state; what it says of the velocity's variance, which no sampler asks, is left out."""
-    tensors = _renamed(published, _STDIT3_NAMES)
-    for name in [name for name in tensors if ".to_qkv." in name]:
-        qkv = tensors.pop(name)
-        tensors[name.replace("to_qkv", "to_q")], tensors[name.replace("to_qkv", "to_kv")] = qkv.tensor_split(
-            [config.width]
-        )
-    tensors["patch_in.weight"] = rearrange(tensors["patch_in.weight"], "d c 1 p q -> d (p q c)")
-    for name in ("patch_out.weight", "patch_out.bias"):
-        rows = rearrange(tensors[name], "(pq c) ... -> pq c ...", pq=PATCH * PATCH)
-        tensors[name] = rows[:, : config.channels].flatten(0, 1)
-    tensors.setdefault("time_rates", rotary_angles(torch.ones(1), config.width // config.heads, 1e4)[0])
+    tensors = {"time_rates": rotary_angles(torch.ones(1), config.width // config.heads, 1e4)[0]}
+    for name, tensor in _renamed(published, _STDIT3_NAMES).items():
+        tensors |= _fitted(name, tensor, config)
     return tensors
+
+
+def _fitted(name: str, tensor: Tensor, config: STDiT3Config) -> dict[str, Tensor]:
+    if ".to_qkv." in name:
+        q, kv = tensor.tensor_split([config.width])
+        return {name.replace("to_qkv", "to_q"): q, name.replace("to_qkv", "to_kv"): kv}
+    if name == "patch_in.weight":
+        return {name: rearrange(tensor, "d c 1 p q -> d (p q c)")}
+    if name.startswith("patch_out."):
+        rows = rearrange(tensor, "(pq c) ... -> pq c ...", pq=PATCH * PATCH)
+        return {name: rows[:, : config.channels].flatten(0, 1)}
+    return {name: tensor}
+
+
+def _in(dtype: torch.dtype, name: str, tensor: Tensor) -> Tensor:
+    """Rotary rates stay as they are: rounded, they would move the later frames."""
+    return tensor if name == "time_rates" else tensor.to(dtype)
 
 
 def vae_tensors(published: Mapping[str, Tensor]) -> dict[str, Tensor]:

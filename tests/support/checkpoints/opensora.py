@@ -1,0 +1,33 @@
+"""A tiny Open-Sora, laid out as its authors published theirs: the random weights that the golden tensors came from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tests.unit.parity.golden import golden
+
+PARTS = {"stdit3": "stdit3", "vae": "opensora_vae"}
+"""Golden file by directory."""
+
+
+def published(part: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Returns the configuration and the weights of a part."""
+    recorded = golden(PARTS[part])
+    prefix = "weights."
+    weights = {name.removeprefix(prefix): value for name, value in recorded.items() if name.startswith(prefix)}
+    return json.loads(bytes(recorded["config"].tolist())), weights
+
+
+def write_opensora(directory: Path) -> Path:
+    """Writes transformer and autoencoder, without the text encoder; returns the directory."""
+    for part in PARTS:
+        config, weights = published(part)
+        (directory / part).mkdir(parents=True)
+        (directory / part / "config.json").write_text(json.dumps(config))
+        save_file(weights, directory / part / "model.safetensors")
+    return directory
