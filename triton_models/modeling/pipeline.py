@@ -92,13 +92,18 @@ def plan_generation(
 
 
 def request_digest(
-    plan: DataclassInstance, prompt: PromptEmbedding, seed: int, first_frame: Tensor | None = None
+    plan: DataclassInstance,
+    prompt: PromptEmbedding,
+    seed: int,
+    first_frame: Tensor | None = None,
+    negative: PromptEmbedding | None = None,
 ) -> str:
     """Returns the sha256 that binds a checkpoint to its request."""
     digest = hashlib.sha256(json.dumps([asdict(plan), seed], sort_keys=True).encode())
-    digest.update(prompt.embeddings.numpy().tobytes())
-    if first_frame is not None:
-        digest.update(first_frame.numpy().tobytes())
+    against = None if negative is None else negative.embeddings
+    for tensor in (prompt.embeddings, first_frame, against):
+        if tensor is not None:
+            digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -59,8 +59,8 @@ class ReferenceSampling:
 
     @property
     def digest(self) -> str:
-        """Of plan, prompt, seed and picture."""
-        return request_digest(self.generation, self.prompt, self.seed, self.first_frame)
+        """Of plan, prompts, seed and picture."""
+        return request_digest(self.generation, self.prompt, self.seed, self.first_frame, self.negative)
 
     def start(self) -> SamplerState:
         """Noise, behind the picture where there is one."""
