@@ -9,16 +9,31 @@ from pathlib import Path
 
 import torch
 
+_CPU = torch.device("cpu")
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
-def engine_hash() -> str:
+def choose_device(name: str) -> torch.device:
+    """Returns the device called cpu or cuda; for auto a GPU where there is one.
+
+    Raises:
+        ValueError: another name, or there is no GPU.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device must be auto, cpu or cuda, not {name}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is cuda, and there is no GPU that torch can use")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def engine_hash(device: torch.device = _CPU) -> str:
     """Returns a lower-case hexadecimal sha256 of all that the bits depend on besides model and request.
 
     It errs on the safe side: engines that differ in it may still compute alike. Call it once torch is set up, as the
     number of threads counts too.
     """
     facts = {
+        "device": device.type,
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "precision": torch.get_float32_matmul_precision(),
