@@ -24,9 +24,10 @@ from torch import Tensor
 from triton_models.adapters.clips import Grid, latent_size, padded_frames
 from triton_models.adapters.decoder import FamilyDecoder
 from triton_models.adapters.denoiser import FamilyDenoiser, FamilySampling, Texts, load_scheduler, on_meta
-from triton_models.adapters.placement import Placement, digest_of
+from triton_models.adapters.placement import Placement
 from triton_models.modeling.flow import SamplerState
 from triton_models.serving.denoiser import ClipPlan
+from triton_models.serving.files import digest_of
 from triton_models.serving.parameters import ModelParameters
 
 _AUDIO_GUIDANCE = 7.0
@@ -141,7 +142,10 @@ class Ltx2Sampling(FamilySampling):
 
     def latents(self, state: SamplerState) -> Mapping[str, Tensor]:
         """The picture's as a grid, the sound's as tokens [1, L, channels x mel bins]."""
-        return {"latent": self._grid(state.latent).permute(0, 2, 3, 4, 1), "audio_latent": state.carried["audio_latent"]}
+        return {
+            "latent": self._grid(state.latent).permute(0, 2, 3, 4, 1),
+            "audio_latent": state.carried["audio_latent"],
+        }
 
     def _grid(self, tokens: Tensor) -> Tensor:
         """Returns the picture's tokens as [1, C, F, H, W]."""

@@ -12,18 +12,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from services.common.catalogue import Native, TritonModel
+from services.common.catalogue import Native
+from triton_models.modeling.engine import choose_device
 from triton_models.modeling.flow import SamplerState
 from triton_models.modeling.opensora.pipeline import OpenSoraPlan, decode, encode_picture, plan_clip, sample, start
 from triton_models.modeling.opensora.stdit3 import STDiT3, STDiT3Config
 from triton_models.modeling.opensora.vae import SPATIAL_FACTOR, OpenSoraVAE, OpenSoraVAEConfig
-from triton_models.modeling.opensora.weights import load_stdit3, load_vae, weights_digest
+from triton_models.modeling.opensora.weights import load_stdit3, load_vae
 from triton_models.modeling.pipeline import request_digest
 from triton_models.modeling.text import PromptEmbedding
 from triton_models.serving.decoder import DecodedClip
 from triton_models.serving.denoiser import ClipPlan
 from triton_models.serving.errors import InvalidRequest
-from triton_models.serving.files import read_embeddings, read_latents, read_picture
+from triton_models.serving.files import digest_of, read_embeddings, read_latents, read_picture
+from triton_models.serving.native import native_size
 from triton_models.serving.parameters import ModelParameters
 from triton_models.serving.requests import ClipRequest, DitRequest, VaeRequest
 
@@ -90,11 +92,10 @@ class OpenSoraDenoiser:
     @classmethod
     def load(cls, parameters: ModelParameters) -> OpenSoraDenoiser:
         """Loads the weights; errors as `load_stdit3` and `device_of`."""
-        entry, device = parameters.entry, device_of(parameters.entry)
+        entry, device = parameters.entry, device_of(parameters)
         stdit3 = load_stdit3(entry.weights / _TRANSFORMER, getattr(torch, entry.precision))
         vae = load_vae(entry.weights / _AUTOENCODER)
-        digest = weights_digest(entry.weights / _TRANSFORMER)
-        return cls(stdit3.to(device), vae.to(device), entry.native, digest)
+        return cls(stdit3.to(device), vae.to(device), entry.native, digest_of(entry.weights, _TRANSFORMER))
 
     def begin(self, request: DitRequest) -> OpenSoraSampling:
         """Reads the embeddings and the picture."""
@@ -139,8 +140,9 @@ class OpenSoraDecoder:
     @classmethod
     def load(cls, parameters: ModelParameters) -> OpenSoraDecoder:
         """Loads the weights; errors as `load_vae` and `device_of`."""
-        directory, device = parameters.entry.weights / _AUTOENCODER, device_of(parameters.entry)
-        return cls(load_vae(directory).to(device), parameters.entry.native, weights_digest(directory))
+        entry, device = parameters.entry, device_of(parameters)
+        vae = load_vae(entry.weights / _AUTOENCODER)
+        return cls(vae.to(device), entry.native, digest_of(entry.weights, _AUTOENCODER))
 
     def decode(self, request: VaeRequest) -> DecodedClip:
         """Decodes in the batches that the model knows, whatever `chunk_frames` says."""
@@ -166,23 +168,18 @@ def plan_of(
     Raises:
         InvalidRequest: the model does not make such clips.
     """
-    size = {str(aspect): size for aspect, size in native.sizes.items()}.get(request.aspect_ratio)
-    if size is None:
-        raise InvalidRequest(f"aspect ratio {request.aspect_ratio} is not one of {', '.join(native.sizes)}")
-    if request.duration_s > native.max_duration_s:
-        raise InvalidRequest(f"{request.duration_s:g} s is longer than {native.max_duration_s:g} s")
-    return plan_clip(vae, size, request.duration_s, native.fps, steps, guidance)
+    return plan_clip(vae, native_size(native, request), request.duration_s, native.fps, steps, guidance)
 
 
-def device_of(entry: TritonModel) -> torch.device:
-    """Returns where the networks compute: on a GPU where there is one.
+def device_of(parameters: ModelParameters) -> torch.device:
+    """Returns where the networks compute.
 
     Raises:
-        ValueError: the entry wants networks to wait elsewhere; they are too small to need it.
+        ValueError: there is no such device, or the entry wants networks to wait elsewhere.
     """
-    if entry.offload != "none":
-        raise ValueError(f"offload: {entry.offload} is not for OPENSORA, whose networks take a few GiB")
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if parameters.entry.offload != "none":
+        raise ValueError(f"offload: {parameters.entry.offload} is not for OPENSORA, whose networks take a few GiB")
+    return choose_device(parameters.device)
 
 
 def _check(embedding: PromptEmbedding, config: STDiT3Config) -> None:

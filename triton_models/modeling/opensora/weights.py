@@ -6,7 +6,6 @@ and every place its tensor.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -27,8 +26,6 @@ from .vae import OpenSoraVAE, OpenSoraVAEConfig
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-_BLOCK = 2**24
-"""Bytes read at a time."""
 
 Config = TypeVar("Config")
 Network = TypeVar("Network", bound=nn.Module)
@@ -92,15 +89,6 @@ def load_vae(directory: Path) -> OpenSoraVAE:
     config = vae_config(_read_config(directory))
     tensors = vae_tensors(load_file(directory / WEIGHTS_FILE))
     return _filled(OpenSoraVAE, config, {name: tensor.float() for name, tensor in tensors.items()})
-
-
-def weights_digest(directory: Path) -> str:
-    """Returns the lower-case hexadecimal sha256 over the configuration and the weights."""
-    digest = hashlib.sha256((directory / CONFIG_FILE).read_bytes())
-    with (directory / WEIGHTS_FILE).open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def stdit3_config(fields: Mapping[str, Any]) -> STDiT3Config:
