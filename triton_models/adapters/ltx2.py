@@ -142,10 +142,7 @@ class Ltx2Sampling(FamilySampling):
 
     def latents(self, state: SamplerState) -> Mapping[str, Tensor]:
         """The picture's as a grid, the sound's as tokens [1, L, channels x mel bins]."""
-        return {
-            "latent": self._grid(state.latent).permute(0, 2, 3, 4, 1),
-            "audio_latent": state.carried["audio_latent"],
-        }
+        return {"latent": self._grid(state.latent).permute(0, 2, 3, 4, 1), "audio_latent": state.carried["audio_latent"]}
 
     def _grid(self, tokens: Tensor) -> Tensor:
         """Returns the picture's tokens as [1, C, F, H, W]."""
