@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import diffusers
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from services.common.catalogue import TritonModel
 from triton_models.adapters.clips import Grid, clip_plan, plan_clip
-from triton_models.adapters.placement import Placement
+from triton_models.adapters.placement import Placement, class_of
 from triton_models.modeling.flow import SamplerState
 from triton_models.serving.denoiser import ClipPlan
 from triton_models.serving.errors import InvalidRequest
@@ -135,21 +134,13 @@ class FamilyDenoiser(ABC):
         return hashlib.sha256(json.dumps([decisive, content], sort_keys=True).encode()).hexdigest()
 
 
-def load_scheduler(weights: Path, *allowed: str) -> Any:
-    """Loads the scheduler that a checkpoint is published with.
-
-    Raises:
-        OSError: there is none.
-        ValueError: it is not one of the allowed.
-    """
-    config = json.loads((weights / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
-    name = config.get("_class_name")
-    if name not in allowed:
-        raise ValueError(f"{weights} has the scheduler {name}; supported are {', '.join(allowed)}")
-    return getattr(diffusers, name).from_config(config)
+def load_scheduler(weights: Path, *allowed: Any) -> Any:
+    """Loads the scheduler that a checkpoint is published with; errors as `class_of`."""
+    kind = class_of(weights, "scheduler", *allowed)
+    return kind.from_pretrained(weights, subfolder="scheduler", local_files_only=True)
 
 
-def on_meta(kind: type[nn.Module], weights: Path, part: str) -> Any:
+def on_meta(kind: Any, weights: Path, part: str) -> Any:
     """Returns a network without its weights, for what its configuration makes of its proportions."""
     with torch.device("meta"):
-        return kind.from_config(kind.load_config(weights, subfolder=part, local_files_only=True))  # type: ignore[operator]
+        return kind.from_config(kind.load_config(weights, subfolder=part, local_files_only=True))

@@ -16,7 +16,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLLTX2Audio, AutoencoderKLLTX2Video, LTX2Pipeline, LTX2VideoTransformer3DModel
+from diffusers import (
+    AutoencoderKLLTX2Audio,
+    AutoencoderKLLTX2Video,
+    FlowMatchEulerDiscreteScheduler,
+    LTX2Pipeline,
+    LTX2VideoTransformer3DModel,
+)
 from diffusers.pipelines.ltx2.pipeline_ltx2 import calculate_shift, rescale_noise_cfg
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
@@ -25,9 +31,9 @@ from triton_models.adapters.clips import Grid, latent_size, padded_frames
 from triton_models.adapters.decoder import FamilyDecoder
 from triton_models.adapters.denoiser import FamilyDenoiser, FamilySampling, Texts, load_scheduler, on_meta
 from triton_models.adapters.placement import Placement
+from triton_models.modeling.engine import digest_of
 from triton_models.modeling.flow import SamplerState
 from triton_models.serving.denoiser import ClipPlan
-from triton_models.serving.files import digest_of
 from triton_models.serving.parameters import ModelParameters
 
 _AUDIO_GUIDANCE = 7.0
@@ -59,7 +65,7 @@ class Ltx2Sampling(FamilySampling):
     def audio_frames(self) -> int:
         """Latents of the sound, as long as the frames that are made."""
         rate = self.sound["sample_rate"] / self.sound["mel_hop_length"] / self._compression
-        return round(padded_frames(self.plan) / self.plan.fps * rate)
+        return round(padded_frames(self.plan) / self.plan.fps * float(rate))
 
     @property
     def _compression(self) -> int:
@@ -142,7 +148,10 @@ class Ltx2Sampling(FamilySampling):
 
     def latents(self, state: SamplerState) -> Mapping[str, Tensor]:
         """The picture's as a grid, the sound's as tokens [1, L, channels x mel bins]."""
-        return {"latent": self._grid(state.latent).permute(0, 2, 3, 4, 1), "audio_latent": state.carried["audio_latent"]}
+        return {
+            "latent": self._grid(state.latent).permute(0, 2, 3, 4, 1),
+            "audio_latent": state.carried["audio_latent"],
+        }
 
     def _grid(self, tokens: Tensor) -> Tensor:
         """Returns the picture's tokens as [1, C, F, H, W]."""
@@ -186,7 +195,7 @@ class Ltx2Denoiser(FamilyDenoiser):
         return cls(
             entry=entry,
             network=placement.load(LTX2VideoTransformer3DModel, entry.weights, "transformer"),
-            scheduler=load_scheduler(entry.weights, "FlowMatchEulerDiscreteScheduler"),
+            scheduler=load_scheduler(entry.weights, FlowMatchEulerDiscreteScheduler),
             placement=placement,
             grid=grid,
             digest=digest_of(entry.weights, "transformer", "scheduler"),
@@ -215,7 +224,7 @@ class Ltx2Denoiser(FamilyDenoiser):
 
 
 class Ltx2Decoder(FamilyDecoder):
-    """The decoder of the picture. It sees the future too: it decodes the clip as a whole, in memory that grows with it."""
+    """The decoder of the picture. It looks ahead, so it decodes the clip as a whole, in memory that grows with it."""
 
     @classmethod
     def load(cls, parameters: ModelParameters) -> Ltx2Decoder:

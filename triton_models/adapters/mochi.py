@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLMochi, MochiTransformer3DModel
+from diffusers import AutoencoderKLMochi, FlowMatchEulerDiscreteScheduler, MochiTransformer3DModel
 from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXCausalConv3d
 from diffusers.pipelines.mochi.pipeline_mochi import linear_quadratic_schedule
 from diffusers.utils.torch_utils import randn_tensor
@@ -21,9 +21,9 @@ from triton_models.adapters.clips import Grid, latent_size
 from triton_models.adapters.decoder import FamilyDecoder
 from triton_models.adapters.denoiser import FamilyDenoiser, FamilySampling, Texts, load_scheduler
 from triton_models.adapters.placement import Placement
+from triton_models.modeling.engine import digest_of
 from triton_models.modeling.flow import SamplerState
 from triton_models.serving.denoiser import ClipPlan
-from triton_models.serving.files import digest_of
 from triton_models.serving.parameters import ModelParameters
 
 _GRID = Grid(spatial=8, temporal=6, patch=2)
@@ -77,7 +77,7 @@ class MochiDenoiser(FamilyDenoiser):
         return cls(
             entry=entry,
             network=placement.load(MochiTransformer3DModel, entry.weights, "transformer"),
-            scheduler=load_scheduler(entry.weights, "FlowMatchEulerDiscreteScheduler"),
+            scheduler=load_scheduler(entry.weights, FlowMatchEulerDiscreteScheduler),
             placement=placement,
             grid=_GRID,
             digest=digest_of(entry.weights, "transformer", "scheduler"),
@@ -122,7 +122,7 @@ class MochiDecoder(FamilyDecoder):
         convolutions = [module for module in self.vae.decoder.modules() if isinstance(module, CogVideoXCausalConv3d)]
         for convolution in convolutions:
             convolution.forward = _Remembering(convolution)
-        for chunk in latent.split(chunk_frames, 2):
+        for chunk in torch.split(latent, chunk_frames, 2):
             video, _ = self.vae.decoder(chunk)
             yield video[:, :, dropped:]
             dropped = 0
@@ -135,7 +135,7 @@ class _Remembering:
         self._convolution = convolution
         self._last: Tensor | None = None
 
-    def __call__(self, inputs: Tensor, conv_cache: Tensor | None = None) -> tuple[Tensor, None]:
+    def __call__(self, inputs: Tensor, conv_cache: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         of = self._convolution
         before = inputs[:, :, :1].expand(-1, -1, of.time_pad, -1, -1) if self._last is None else self._last
         inputs = torch.cat((before, inputs), 2)

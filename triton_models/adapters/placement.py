@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import torch
 from accelerate import cpu_offload
@@ -14,8 +15,6 @@ from torch import nn
 
 from triton_models.modeling.engine import choose_device
 from triton_models.serving.parameters import ModelParameters
-
-Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -41,21 +40,18 @@ class Placement:
             raise ValueError(f"offload: {entry.offload} needs a GPU, and this process computes on the CPU")
         return cls(device, dtype or getattr(torch, entry.precision), entry.offload)
 
-    def load(self, kind: type[Network], weights: Path, part: str) -> Network:
+    def load(self, kind: Any, weights: Path, part: str) -> Any:
         """Loads one part of a checkpoint in diffusers' layout, from the disk alone.
 
         Raises:
             OSError: it is not there, or not as safetensors.
         """
-        network: Network = self._from_disk(kind, weights, part)
+        options = {"dtype": self.dtype, "local_files_only": True, "use_safetensors": True}
+        # Dropout would make runs differ.
+        network = kind.from_pretrained(weights, subfolder=part, **options).eval()
         if self.offload == "sequential":
             return cpu_offload(network, self.device)
         return network if self.offload == "model" else network.to(self.device)
-
-    def _from_disk(self, kind: Any, weights: Path, part: str) -> Any:
-        options = {"dtype": self.dtype, "local_files_only": True, "use_safetensors": True}
-        # Dropout would make runs differ.
-        return kind.from_pretrained(weights, subfolder=part, **options).eval()
 
     @contextmanager
     def using(self, *networks: nn.Module) -> Iterator[None]:
@@ -68,3 +64,18 @@ class Placement:
         finally:
             for network in moving:
                 network.to("cpu")
+
+
+def class_of(weights: Path, part: str, *allowed: Any) -> Any:
+    """Returns the class that a checkpoint's index names for one of its parts.
+
+    Raises:
+        OSError: there is no index.
+        ValueError: the class is not one of the allowed.
+    """
+    index = json.loads((weights / "model_index.json").read_text(encoding="utf-8"))
+    name = index.get(part, ["", "none"])[1]
+    kinds = {kind.__name__: kind for kind in allowed}
+    if name not in kinds:
+        raise ValueError(f"{weights} has {name} for {part}; supported are {', '.join(kinds)}")
+    return kinds[name]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler, WanTransformer3DModel
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
@@ -19,9 +19,9 @@ from triton_models.adapters.clips import Grid, latent_size
 from triton_models.adapters.decoder import FamilyDecoder
 from triton_models.adapters.denoiser import FamilyDenoiser, FamilySampling, Texts, load_scheduler
 from triton_models.adapters.placement import Placement
+from triton_models.modeling.engine import digest_of
 from triton_models.modeling.flow import SamplerState
 from triton_models.serving.denoiser import ClipPlan
-from triton_models.serving.files import digest_of
 from triton_models.serving.parameters import ModelParameters
 
 _GRID = Grid(spatial=8, temporal=4, patch=2)
@@ -98,9 +98,7 @@ class WanDenoiser(FamilyDenoiser):
         return cls(
             entry=entry,
             network=placement.load(WanTransformer3DModel, entry.weights, "transformer"),
-            scheduler=load_scheduler(
-                entry.weights, "UniPCMultistepScheduler", "FlowMatchEulerDiscreteScheduler"
-            ),
+            scheduler=load_scheduler(entry.weights, UniPCMultistepScheduler, FlowMatchEulerDiscreteScheduler),
             placement=placement,
             grid=_GRID,
             digest=digest_of(entry.weights, "transformer", "scheduler"),
@@ -114,7 +112,7 @@ class WanDenoiser(FamilyDenoiser):
         """With the schedule of the checkpoint."""
         scheduler = type(self.scheduler).from_config(self.scheduler.config)
         scheduler.set_timesteps(steps, device=self.placement.device)
-        kind = UniPcSampling if hasattr(scheduler, "last_sample") else WanSampling
+        kind = UniPcSampling if isinstance(scheduler, UniPCMultistepScheduler) else WanSampling
         return kind(
             plan=plan, network=self.network, placement=self.placement, scheduler=scheduler, texts=texts, **fields
         )

@@ -92,26 +92,6 @@ def read_tensors(path: Path, *names: str) -> dict[str, Tensor]:
     return {name: tensors[name] for name in names}
 
 
-def digest_of(weights: Path, *parts: str) -> str:
-    """Returns the lower-case hexadecimal sha256 of all files of some parts of a checkpoint, their names included.
-
-    It reads every byte, once per process, about a second for 2 GiB: names, sizes and times say nothing of the content.
-
-    Raises:
-        OSError: a part is missing.
-    """
-    digest = hashlib.sha256()
-    for part in parts:
-        files = sorted(path for path in (weights / part).rglob("*") if path.is_file())
-        if not files:
-            raise FileNotFoundError(f"{weights} has no {part}")
-        for path in files:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            digest.update(f"{path.relative_to(weights)} {content}\n".encode())
-    return digest.hexdigest()
-
-
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         return load(path.read_bytes())

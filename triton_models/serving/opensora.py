@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from services.common.catalogue import Native
-from triton_models.modeling.engine import choose_device
+from triton_models.modeling.engine import choose_device, digest_of
 from triton_models.modeling.flow import SamplerState
 from triton_models.modeling.opensora.pipeline import OpenSoraPlan, decode, encode_picture, plan_clip, sample, start
 from triton_models.modeling.opensora.stdit3 import STDiT3, STDiT3Config
@@ -24,7 +24,7 @@ from triton_models.modeling.text import PromptEmbedding
 from triton_models.serving.decoder import DecodedClip
 from triton_models.serving.denoiser import ClipPlan
 from triton_models.serving.errors import InvalidRequest
-from triton_models.serving.files import digest_of, read_embeddings, read_latents, read_picture
+from triton_models.serving.files import read_embeddings, read_latents, read_picture
 from triton_models.serving.native import native_size
 from triton_models.serving.parameters import ModelParameters
 from triton_models.serving.requests import ClipRequest, DitRequest, VaeRequest

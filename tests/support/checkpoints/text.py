@@ -15,7 +15,7 @@ VOCABULARY = len(_SPECIAL) + len(_PIECES)
 
 
 def tokenizer(length: int, *, left: bool = False) -> PreTrainedTokenizerFast:
-    """Returns a Unigram tokenizer, mostly of letters, that ends a text as T5's does or, `left`, begins it as Gemma's."""
+    """Returns a Unigram tokenizer, mostly of letters, that ends a text as T5's or, `left`, begins it as Gemma's."""
     pieces = [(piece, 0.0) for piece in _SPECIAL] + [(piece, -len(_PIECES) / len(piece)) for piece in _PIECES]
     made = Tokenizer(models.Unigram(pieces, unk_id=_SPECIAL.index("<unk>")))
     made.pre_tokenizer = pre_tokenizers.Metaspace()
