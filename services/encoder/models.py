@@ -18,7 +18,7 @@ from triton_models.modeling.reference import CONFIG_FILE, TEXT_FILE, load_text_e
 from triton_models.modeling.text import PromptEmbedding, TextEncoder
 
 if TYPE_CHECKING:
-    from triton_models.adapters.text import PipelineText
+    from triton_models.adapters.text import TextFamily
 
 _REVISION_DIGITS = 16
 
@@ -77,8 +77,8 @@ class ReferenceText:
 class PublishedText:
     """The encoder of a model that others trained."""
 
-    def __init__(self, pipeline: PipelineText, revision: str) -> None:
-        self._pipeline = pipeline
+    def __init__(self, family: TextFamily, revision: str) -> None:
+        self._family = family
         self.revision = revision
 
     @classmethod
@@ -93,8 +93,8 @@ class PublishedText:
         return cls(kind.load(entry, device), hashlib.sha256(content.encode()).hexdigest()[:_REVISION_DIGITS])
 
     def encode(self, text: str, negative: str) -> Encoded:
-        """Encodes a prompt; padded to the model's length."""
-        encoded = self._pipeline.encode(text, negative)
+        """Encodes a prompt; padded to the model's length where it is used to that."""
+        encoded = self._family.encode(text, negative)
         return _encoded(encoded.tensors, encoded.tokens)
 
 

@@ -31,7 +31,7 @@ def opensora_entry(weights: Path, **changes: Any) -> dict[str, Any]:
 
 
 def write_opensora(directory: Path) -> Path:
-    """Writes transformer and autoencoder, without the text encoder; returns the directory."""
+    """Writes transformer and autoencoder; returns the directory."""
     for part in PARTS:
         config, weights = published(part)
         (directory / part).mkdir(parents=True)

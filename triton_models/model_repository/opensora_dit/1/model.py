@@ -1,4 +1,4 @@
-"""The transformer of Open-Sora: answers one response per step; see `triton_models.serving.denoiser`."""
+"""The denoising transformer of Open-Sora; see `triton_models.serving.opensora`."""
 
 from __future__ import annotations
 

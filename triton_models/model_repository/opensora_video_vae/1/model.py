@@ -1,4 +1,4 @@
-"""The video decoder of Open-Sora: answers one response per chunk of frames; see `triton_models.serving.decoder`."""
+"""The video decoder of Open-Sora; see `triton_models.serving.opensora`."""
 
 from __future__ import annotations
 
