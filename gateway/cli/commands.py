@@ -90,6 +90,12 @@ def generate(  # noqa: PLR0913, PLR0917 (each is an option of the command line)
     steps: Annotated[int | None, typer.Option(help="Denoising steps, 4 to 100; default by tier.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Guidance scale, 1 to 20; default by model.")] = None,
     seed: Annotated[int | None, typer.Option(help="Noise seed; drawn when absent.")] = None,
+    style: Annotated[str, typer.Option(help="A style preset, e.g. night.")] = "",
+    first_frame: Annotated[
+        Path | None, typer.Option(help="PNG, JPEG or WebP to begin with.", exists=True, dir_okay=False)
+    ] = None,
+    reference_video: Annotated[str, typer.Option(help="Address of a video to make it after.")] = "",
+    strength: Annotated[float | None, typer.Option(help="Departure from that video, 0.01 to 1; default 0.7.")] = None,
     audio: Annotated[bool, typer.Option(help="Generate sound.")] = True,
     music: Annotated[bool, typer.Option(help="With a music bed.")] = False,
     target: Annotated[Path, typer.Option("--output", "-o", help="Directory or file for the MP4.")] = Path("out"),
@@ -109,6 +115,10 @@ def generate(  # noqa: PLR0913, PLR0917 (each is an option of the command line)
         num_inference_steps=steps,
         guidance_scale=guidance,
         seed=seed,
+        style_preset=style,
+        first_frame_image=first_frame.read_bytes() if first_frame else b"",
+        reference_video=reference_video,
+        reference_strength=strength,
         enable_audio=audio,
         audio_config=sound,
     )

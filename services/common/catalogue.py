@@ -8,9 +8,13 @@ from typing import Annotated, Literal, TypeAlias
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from services.common.errors import InvalidArgument
+from services.common.formats import MAX_STYLE
+
 TierName = Literal["REALTIME", "STANDARD", "CINEMA"]
 ModelName = Literal["VEO3", "SORA", "MOCHI1", "LTX2", "GEN4", "OPENSORA", "REFERENCE", "WAN"]
 AspectRatio = Literal["16:9", "9:16", "1:1", "4:3"]
+StyleName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 
 
 class _Entry(BaseModel):
@@ -118,6 +122,28 @@ ModelEntry: TypeAlias = Annotated[TritonModel | ProviderModel, Field(discriminat
 """A model that can be asked for."""
 
 
+class StylePreset(_Entry):
+    """A style, by what it makes of a prompt."""
+
+    description: str
+    """What it makes of a clip, for people."""
+    prompt: str = Field(max_length=MAX_STYLE)
+    """The words around the prompt, with `{prompt}` once in its place."""
+    negative_prompt: str = Field(default="", max_length=MAX_STYLE - 2)
+    """What it steers away from, besides what the user does."""
+
+    @model_validator(mode="after")
+    def _has_one_place(self) -> StylePreset:
+        if self.prompt.count("{prompt}") != 1:
+            raise ValueError("prompt must contain {prompt} once")
+        return self
+
+    def apply(self, prompt: str, negative_prompt: str) -> tuple[str, str]:
+        """A prompt and a negative prompt in this style; at most MAX_STYLED_PROMPT code points each."""
+        avoided = ", ".join(filter(None, (negative_prompt, self.negative_prompt)))
+        return self.prompt.replace("{prompt}", prompt), avoided
+
+
 class Catalogue(_Entry):
     """Everything that can be asked for."""
 
@@ -125,12 +151,26 @@ class Catalogue(_Entry):
     """Model behind the bare tier names of the REST API."""
     models: dict[ModelName, ModelEntry]
     """Deployed models by name."""
+    style_presets: dict[StyleName, StylePreset] = {}
+    """Styles by name; each is offered with every model."""
 
     @model_validator(mode="after")
     def _default_is_deployed(self) -> Catalogue:
         if self.default_model not in self.models:
             raise ValueError(f"default_model {self.default_model} is not among the models")
         return self
+
+    def styled(self, style_preset: str, prompt: str, negative_prompt: str) -> tuple[str, str]:
+        """What a model reads of a prompt and a negative prompt; without a style, what the user wrote.
+
+        Raises:
+            InvalidArgument: There is no such style (any more).
+        """
+        if not style_preset:
+            return prompt, negative_prompt
+        if style_preset not in self.style_presets:
+            raise InvalidArgument.of_field("style_preset", f"must be one of {', '.join(self.style_presets) or 'none'}")
+        return self.style_presets[style_preset].apply(prompt, negative_prompt)
 
     @property
     def triton_models(self) -> dict[str, TritonModel]:

@@ -58,6 +58,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
             step_time_ms=request.step_time_ms,
             worker_id=request.worker_id,
             gpu_utilization=request.gpu_utilization,
+            preview_jpeg=request.preview_jpeg,
         )
         job = await self._do.progress.report(step)
         return pb.ReportProgressResponse(lease_expires_at=convert.timestamp(job.lease_expires_at))

@@ -49,7 +49,7 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     stages: dict[video_pb2.VideoStatus.ValueType, Stage] = {
         video_pb2.VIDEO_STATUS_GENERATING: GenerateStage(triton, objects, scratch, settings),
         video_pb2.VIDEO_STATUS_VAE_DECODING: DecodeStage(triton, objects, settings),
-        video_pb2.VIDEO_STATUS_AUDIO_GENERATING: SoundStage(triton, objects, settings),
+        video_pb2.VIDEO_STATUS_AUDIO_GENERATING: SoundStage(triton, objects, settings, catalogue),
     }
     jobs = job_service_pb2_grpc.JobServiceStub(channel)
     runner = AssignmentRunner(jobs, settings.worker_id, pool, scratch, state, stages)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from kinemesh.orchestrator.v1 import job_service_pb2
 from kinemesh.scheduler.v1 import worker_pb2
 from kinemesh.video.v1 import video_pb2
+from services.common.mezzanine import MezzanineWriter
 from services.common.storage import ObjectStore
 from services.worker import keys
 from services.worker.convert import artifact
 from services.worker.errors import ModelBrokenError
 from services.worker.inputs import fetch_latents
-from services.worker.mezzanine import MezzanineWriter
 from services.worker.settings import Settings
 from services.worker.threads import in_thread
 from services.worker.triton import Message, TritonClient

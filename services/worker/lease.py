@@ -36,6 +36,8 @@ class Progress:
     step_time_ms: float
     gpu_utilization: float
     """0 to 1."""
+    preview_jpeg: bytes = b""
+    """Empty for none."""
 
 
 class JobLease(Claim):
@@ -133,5 +135,6 @@ class JobLease(Claim):
             step_time_ms=progress.step_time_ms,
             worker_id=self.worker_id,
             gpu_utilization=progress.gpu_utilization,
+            preview_jpeg=progress.preview_jpeg,
         )
         await self._jobs.ReportProgress(request, timeout=_REPORT_TIMEOUT_S)

@@ -23,6 +23,16 @@ class JobFiles:
         return self.directory / "embeddings.safetensors"
 
     @property
+    def first_frame(self) -> Path:
+        """The picture that the clip begins with."""
+        return self.directory / "first-frame.safetensors"
+
+    @property
+    def reference(self) -> Path:
+        """Frames of the video that the clip is made after."""
+        return self.directory / "reference.safetensors"
+
+    @property
     def resume(self) -> Path:
         """A checkpoint fetched from the object store; its manifest lies beside it."""
         return self.directory / "resume.safetensors"

@@ -35,6 +35,8 @@ class Settings(S3Settings, ServiceSettings):
     """Memory the loaded models may take, GiB; absent means all that the hardware has."""
     checkpoint_every_steps: int = Field(default=5, ge=0, le=100)
     """Denoising steps between checkpoints; 0 writes one only when a job is given back."""
+    previews_per_job: int = Field(default=10, ge=0, le=100)
+    """Pictures of the unfinished clip that a job sends, about, spread over its denoising steps; 0 for none."""
     checkpoint_retention_s: float = Field(default=3600, ge=0)
     """Seconds a local checkpoint is kept after it was written; the copy in the object store stays."""
     step_timeout_s: float = Field(default=120, gt=0)

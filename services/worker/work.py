@@ -74,14 +74,15 @@ class Work:
             "duration_s": self.config.duration_seconds,
         }
 
-    def report(self, step: int, fraction: float, busy_ms: float) -> None:
-        """Reports a finished step of any stage; `step` counts denoising steps."""
+    def report(self, step: int, fraction: float, busy_ms: float, preview_jpeg: bytes = b"") -> None:
+        """Reports a finished step of any stage, with a picture or none; `step` counts denoising steps."""
         self.state.busy.add(busy_ms)
         state = video_pb2.VideoStatus.Name(self.job.request.status).removeprefix("VIDEO_STATUS_")
         STEP_SECONDS.labels(state).observe(busy_ms / 1000)
         if self.state.job is not None:
             self.state.job.step = step
-        self.lease.report(Progress(step, self.config.num_inference_steps, fraction, busy_ms, self.state.busy.share()))
+        share = self.state.busy.share()
+        self.lease.report(Progress(step, self.config.num_inference_steps, fraction, busy_ms, share, preview_jpeg))
 
     async def advance(
         self, to_status: video_pb2.VideoStatus.ValueType, artifacts: job_service_pb2.JobArtifacts | None = None

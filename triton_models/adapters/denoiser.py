@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from services.common.catalogue import TritonModel
@@ -75,6 +77,10 @@ class FamilySampling(ABC):
                 state = replace(state, latent=tensors.pop("latent"), carried=tensors, step=state.step + 1)
                 yield state
 
+    def preview(self, before: SamplerState, after: SamplerState) -> NDArray[np.uint8] | None:  # noqa: ARG002
+        """None: there is no map from these latents to colours."""
+        return None
+
     def text(self, name: str) -> Tensor:
         """Returns a tensor of the prompt as a batch of one, where the network computes, in its precision."""
         return self.texts[name][None].to(self.placement.device, self.placement.dtype)
@@ -114,8 +120,9 @@ class FamilyDenoiser(ABC):
 
     def begin(self, request: DitRequest) -> FamilySampling:
         """Reads the embeddings."""
-        if request.first_frame is not None:
-            raise InvalidRequest("first_frame is not supported by this model")
+        for field in ("first_frame", "reference"):
+            if getattr(request, field) is not None:
+                raise InvalidRequest(f"{field} is not supported by this model")
         plan = plan_clip(self.entry.native, request, self.grid)
         texts = read_tensors(request.embeddings, *self.TEXTS)
         digest = self._digest_of(request, plan)

@@ -86,16 +86,17 @@ def initial_state(shape: tuple[int, ...], seed: int, timesteps: tuple[float, ...
 def noised_state(
     source: Tensor, strength: float, seed: int, timesteps: tuple[float, ...], solver: Solver
 ) -> SamplerState:
-    """Returns `source` with noise, at the first level of the schedule that is not above `strength`.
+    """Returns `source` with noise, at the last level of the schedule that is not below `strength`.
 
     Sampling from there keeps what that much noise has not hidden: the layout at low strength, hardly a colour near 1.
+    At least one step is left to take, also where the steps are few.
 
     Raises:
         ValueError: strength is not above 0 and at most 1.
     """
     if not 0 < strength <= 1:
         raise ValueError(f"strength {strength} is not above 0 and at most 1")
-    step = next(index for index, t in enumerate(timesteps) if t <= strength)
+    step = max(index for index, t in enumerate(timesteps) if t >= strength)
     noise = seeded_noise(seed, 0, tuple(source.shape))
     return SamplerState(torch.lerp(source, noise, timesteps[step]), step, timesteps, solver, seed)
 

@@ -95,15 +95,13 @@ def request_digest(
     plan: DataclassInstance,
     prompt: PromptEmbedding,
     seed: int,
-    first_frame: Tensor | None = None,
+    given: Tensor | None = None,
     negative: PromptEmbedding | None = None,
 ) -> str:
-    """Returns the sha256 that binds a checkpoint to its request."""
+    """Returns the sha256 that binds a checkpoint to its request; `given` is the latent that it starts from, if any."""
     digest = hashlib.sha256(json.dumps([asdict(plan), seed], sort_keys=True).encode())
     against = None if negative is None else negative.embeddings
-    for tensor in (prompt.embeddings, first_frame, against):
-        if tensor is not None:
-            digest.update(tensor.numpy().tobytes())
+    for tensor in (prompt.embeddings, given, against):
     return digest.hexdigest()
 
 
@@ -113,24 +111,30 @@ def start(plan: GenerationPlan, seed: int, first_frame: Tensor | None = None) ->
     Raises:
         ValueError: the plan holds another number of frames.
     """
-    state = initial_state((1, *plan.shape.latent()), seed, plan.timesteps, plan.solver)
+    return _hold(plan, initial_state((1, *plan.shape.latent()), seed, plan.timesteps, plan.solver), first_frame)
+
+
+def restart(
+    plan: GenerationPlan, seed: int, source: Tensor, strength: float, first_frame: Tensor | None = None
+) -> SamplerState:
+    """Returns the state from which another clip's latent [1, F, H, W, C] is made anew, the freer the higher `strength`.
+
+    Raises:
+        ValueError: the source is not of the plan's shape, strength not in (0, 1], or as `start`.
+    """
+    if tuple(source.shape[1:]) != plan.shape.latent():
+        raise ValueError(f"a source of {tuple(source.shape[1:])} is not of {tuple(plan.shape.latent())}")
+    return _hold(plan, noised_state(source, strength, seed, plan.timesteps, plan.solver), first_frame)
+
+
+def _hold(plan: GenerationPlan, state: SamplerState, first_frame: Tensor | None) -> SamplerState:
+    """Puts what is given in its place."""
     held = 0 if first_frame is None else first_frame.shape[1]
     if held != plan.held_frames:
         raise ValueError(f"the plan holds {plan.held_frames} frames, {held} are given")
     if first_frame is not None:
         state.latent[:, :held] = first_frame
     return state
-
-
-def restart(plan: GenerationPlan, seed: int, source: Tensor, strength: float) -> SamplerState:
-    """Returns the state from which another clip's latent [1, F, H, W, C] is made anew, the freer the higher `strength`.
-
-    Raises:
-        ValueError: the source is not of the plan's shape, or strength not in (0, 1].
-    """
-    if tuple(source.shape[1:]) != plan.shape.latent():
-        raise ValueError(f"a source of {tuple(source.shape[1:])} is not of {tuple(plan.shape.latent())}")
-    return noised_state(source, strength, seed, plan.timesteps, plan.solver)
 
 
 def encode_clip(model: ReferenceModel, plan: GenerationPlan, frames: NDArray[np.uint8]) -> Tensor:

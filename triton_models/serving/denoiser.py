@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from triton_models.modeling.checkpoint import CheckpointError, Origin, read_checkpoint
@@ -19,7 +21,7 @@ from triton_models.modeling.engine import choose_device, engine_hash
 from triton_models.modeling.flow import SamplerState
 from triton_models.serving.checkpoint_writer import CheckpointWriter
 from triton_models.serving.errors import CheckpointRefused
-from triton_models.serving.files import write_latents
+from triton_models.serving.files import to_jpeg, write_latents
 from triton_models.serving.parameters import ModelParameters, prepare_process
 from triton_models.serving.requests import DitRequest, is_probe, parse
 from triton_models.serving.respond import Message
@@ -58,6 +60,9 @@ class Sampling(Protocol):
 
         No tensor of a state that was yielded is changed afterwards.
         """
+
+    def preview(self, before: SamplerState, after: SamplerState) -> NDArray[np.uint8] | None:
+        """Returns a small picture, uint8 [height, width, 3], of what a step is on the way to; None without a map."""
 
     def latents(self, state: SamplerState) -> Mapping[str, Tensor]:
         """Returns what the finished state leaves to the decoders: `latent` [1, F, H, W, C], and others by name."""
@@ -117,12 +122,13 @@ class DenoiserEngine:
         states = sampling.steps(state)
         with writer:
             while not state.finished:
-                began = time.perf_counter()
+                began, before = time.perf_counter(), state
                 state = next(states)
                 step_ms = (time.perf_counter() - began) * 1000
                 if due(state, request.checkpoint_every):
                     writer.submit(state)
-                yield step_message(state, step_ms, writer)
+                picture = sampling.preview(before, state) if due(state, request.preview_every) else None
+                yield step_message(state, step_ms, writer, picture)
                 if request.stop_file.exists() and not state.finished:
                     writer.submit(state)
                     yield {"type": "stopped", "step": state.step, "checkpoints": writer.drain()}
@@ -146,13 +152,16 @@ def _resumed(path: Path, origin: Origin) -> SamplerState:
 
 
 def due(state: SamplerState, every: int) -> bool:
-    """Tells whether a checkpoint is due; the final latents are kept anyway."""
+    """Tells whether a checkpoint or preview is due; of the end comes the clip itself."""
     return every > 0 and state.step % every == 0 and not state.finished
 
 
-def step_message(state: SamplerState, step_ms: float, writer: CheckpointWriter) -> Message:
+def step_message(
+    state: SamplerState, step_ms: float, writer: CheckpointWriter, preview: NDArray[np.uint8] | None = None
+) -> Message:
     """Describes a finished step and the checkpoints that have reached the disk since the last one."""
     return {
+        **({} if preview is None else {"preview": to_jpeg(preview)}),
         "type": "step",
         "step": state.step,
         "total": state.total_steps,

@@ -14,12 +14,15 @@ from triton_models.modeling.flow import SamplerState
 from triton_models.modeling.pipeline import (
     GenerationPlan,
     decode,
+    encode_clip,
     encode_picture,
     plan_generation,
     request_digest,
+    restart,
     sample,
     start,
 )
+from triton_models.modeling.preview import LatentPreview, foreseen
 from triton_models.modeling.reference import ReferenceConfig, ReferenceModel, load_reference
 from triton_models.modeling.shapes import SPATIAL_FACTOR, TEMPORAL_FACTOR
 from triton_models.modeling.speech.lip_sync import moved_lips
@@ -28,7 +31,7 @@ from triton_models.modeling.text import PromptEmbedding
 from triton_models.serving.decoder import DecodedClip
 from triton_models.serving.denoiser import ClipPlan
 from triton_models.serving.errors import InvalidRequest
-from triton_models.serving.files import read_embeddings, read_latents, read_picture
+from triton_models.serving.files import read_embeddings, read_frames, read_latents, read_picture
 from triton_models.serving.parameters import ModelParameters
 from triton_models.serving.requests import ClipRequest, DitRequest, VaeRequest
 
@@ -43,6 +46,10 @@ class ReferenceSampling:
     prompt: PromptEmbedding
     negative: PromptEmbedding | None
     first_frame: Tensor | None
+    reference: Tensor | None
+    """What the clip is made after, as a latent."""
+    strength: float
+    previewer: LatentPreview | None
 
     @property
     def plan(self) -> ClipPlan:
@@ -59,16 +66,23 @@ class ReferenceSampling:
 
     @property
     def digest(self) -> str:
-        """Of plan, prompts, seed and picture."""
-        return request_digest(self.generation, self.prompt, self.seed, self.first_frame, self.negative)
+        """Of plan, prompts, seed, picture, and reference as it is used."""
+        given = self.first_frame if self.reference is None else self.start().latent
+        return request_digest(self.generation, self.prompt, self.seed, given, self.negative)
 
     def start(self) -> SamplerState:
-        """Noise, behind the picture where there is one."""
-        return start(self.generation, self.seed, self.first_frame)
+        """Noise, over the reference and behind the picture where there are any."""
+        if self.reference is None:
+            return start(self.generation, self.seed, self.first_frame)
+        return restart(self.generation, self.seed, self.reference, self.strength, self.first_frame)
 
     def steps(self, state: SamplerState) -> Iterator[SamplerState]:
         """As `sample`."""
         return sample(self.model, self.generation, state, self.prompt, self.negative)
+
+    def preview(self, before: SamplerState, after: SamplerState) -> NDArray[np.uint8] | None:
+        """The frame in the middle of the foreseen clip."""
+        return None if self.previewer is None else self.previewer.picture(foreseen(before, after))
 
     def latents(self, state: SamplerState) -> Mapping[str, Tensor]:
         """The state's own."""
@@ -80,6 +94,7 @@ class ReferenceDenoiser:
     """The transformer."""
 
     model: ReferenceModel
+    previewer: LatentPreview | None = None
 
     @property
     def digest(self) -> str:
@@ -89,17 +104,34 @@ class ReferenceDenoiser:
     @classmethod
     def load(cls, parameters: ModelParameters) -> ReferenceDenoiser:
         """Loads the weights; errors as `load_reference`."""
-        return cls(load_reference(parameters.entry.weights))
+        directory = parameters.entry.weights
+        return cls(load_reference(directory), LatentPreview.find(directory))
 
     def begin(self, request: DitRequest) -> ReferenceSampling:
-        """Reads the embeddings and the picture."""
+        """Reads the embeddings, the picture and the reference."""
         plan = plan_of(self.model.config, request, request.steps, request.guidance)
         first_frame = None
         if request.first_frame is not None:
             first_frame = encode_picture(self.model, plan, read_picture(request.first_frame))
             plan = replace(plan, held_frames=1)
         prompt, negative = read_embeddings(request.embeddings)
-        return ReferenceSampling(self.model, plan, request.seed, prompt, negative, first_frame)
+        return ReferenceSampling(
+            model=self.model,
+            generation=plan,
+            seed=request.seed,
+            prompt=prompt,
+            negative=negative,
+            first_frame=first_frame,
+            reference=None if request.reference is None else self._encoded(plan, read_frames(request.reference)),
+            strength=request.strength,
+            previewer=self.previewer,
+        )
+
+    def _encoded(self, plan: GenerationPlan, frames: NDArray[np.uint8]) -> Tensor:
+        """As long as the clip: cut, or its last frame repeated."""
+        missing = max(0, plan.shape.frames - len(frames))
+        whole = np.concatenate((frames[: plan.shape.frames], np.repeat(frames[-1:], missing, 0)))
+        return encode_clip(self.model, plan, whole)
 
     def probe(self) -> bool:
         """One step of the shortest clip."""

@@ -183,8 +183,10 @@ def _request(stored: Job) -> video_pb2.VideoGenerationRequest:
         prompt_config=video_pb2.PromptConfig(
             text_prompt=stored.text_prompt,
             negative_prompt=stored.negative_prompt or "",
+            first_frame_image=stored.first_frame_image_url or "",
             reference_video=stored.reference_video_url or "",
             style_preset=stored.style_preset or "",
+            reference_strength=float(stored.reference_strength or 0),
         ),
         generation_config=_config(stored),
         progress=_progress(stored),

@@ -55,9 +55,13 @@ def quoted(offer: Offer) -> pb.QuoteVideoResponse:
 
 
 def models(catalogue: Catalogue) -> pb.ListModelsResponse:
-    """What can be asked for, the default model first."""
+    """What can be asked for, the default model first, and the styles by name."""
     names = sorted(catalogue.models, key=lambda name: (name != catalogue.default_model, name))
-    return pb.ListModelsResponse(models=[_model(name, catalogue.models[name]) for name in names])
+    styles = [
+        pb.StylePreset(name=name, description=style.description)
+        for name, style in sorted(catalogue.style_presets.items())
+    ]
+    return pb.ListModelsResponse(models=[_model(name, catalogue.models[name]) for name in names], style_presets=styles)
 
 
 def _model(name: str, entry: ModelEntry) -> pb.DeployedModel:
@@ -144,6 +148,10 @@ def _settings(job: Job) -> pb.VideoSettings:
         guidance_scale=float(job.guidance_scale),
         negative_prompt=job.negative_prompt or "",
         audio_config=pb.AudioOptions(**job.audio_config) if job.enable_audio else None,
+        style_preset=job.style_preset or "",
+        reference_strength=None if job.reference_strength is None else float(job.reference_strength),
+        has_first_frame=job.first_frame_image_url is not None,
+        reference_video=job.reference_video_url or "",
     )
 
 

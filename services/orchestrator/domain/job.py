@@ -33,6 +33,7 @@ class Job:
     negative_prompt: str | None
     first_frame_image_url: str | None
     reference_video_url: str | None
+    reference_strength: Decimal | None
     style_preset: str | None
 
     model: str

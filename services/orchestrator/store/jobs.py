@@ -105,7 +105,8 @@ async def erase(connection: Connection, request_id: UUID) -> None:
     """Empties a job that has ended: the purger deletes its objects, as no column points at them any more."""
     await connection.execute(
         """UPDATE video_generations SET deleted_at = clock_timestamp(), purged_at = NULL, text_prompt = '',
-            negative_prompt = NULL, video_url = NULL, thumbnail_url = NULL, audio_url = NULL, c2pa_manifest_url = NULL
+            negative_prompt = NULL, first_frame_image_url = NULL, reference_video_url = NULL,
+            video_url = NULL, thumbnail_url = NULL, audio_url = NULL, c2pa_manifest_url = NULL
         WHERE request_id = $1""",
         request_id,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -15,16 +15,16 @@ from services.orchestrator.domain.status import Status
 from services.orchestrator.usecases.engine import Command, JobEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable
 
     from services.common.storage import ObjectRef, StoredObject
     from services.orchestrator.domain.job import Job
 
-_NEEDED_TO_ENTER = {
-    Status.QUEUED: "prompt_embedding_uri",
-    Status.VAE_DECODING: "latents",
-    Status.AUDIO_GENERATING: "mezzanine",
-    Status.SAFETY_CHECKING: "mezzanine",
+_NEEDED_TO_ENTER: Mapping[Status, tuple[str, ...]] = {
+    Status.QUEUED: ("prompt_embedding_uri",),
+    Status.VAE_DECODING: ("latents",),
+    Status.AUDIO_GENERATING: ("mezzanine",),
+    Status.SAFETY_CHECKING: ("mezzanine",),
 }
 _LOST = ("ATTEMPTS_EXHAUSTED", "the video could not be made in several attempts")
 
@@ -123,12 +123,17 @@ class Lifecycle:
             raise DataLoss("CHECKSUM_MISMATCH", "the stored video is not the one described", uri=deliverable.video.uri)
 
 
+def _needed_to_enter(to: Status, job: Job) -> tuple[str, ...]:
+    needed = _NEEDED_TO_ENTER.get(to, ())
+    return (*needed, "reference_video") if to is Status.QUEUED and job.reference_video_url else needed
+
+
 def _decide_advance(job: Job, result: Advance, cause: str) -> Change:
     to = change.require_edge(job, result.to)
     artifacts = {**job.artifacts, **result.artifacts}
-    needed = _NEEDED_TO_ENTER.get(to)
-    if needed and needed not in artifacts:
-        raise InvalidArgument.of_field(f"artifacts.{needed}", f"must be there before {to}")
+    for needed in _needed_to_enter(to, job):
+        if needed not in artifacts:
+            raise InvalidArgument.of_field(f"artifacts.{needed}", f"must be there before {to}")
     if to is Status.COMPLETED and result.deliverable:
         decided = change.complete(job, cause).with_fields(**result.deliverable.columns)
     else:

@@ -56,11 +56,15 @@ def wan(checkpoints: Mapping[str, Path], tmp_path: Path) -> Run:
         ({"aspect_ratio": "1:1"}, "1:1 is not one of 16:9"),
         ({"duration_s": 6}, "6 s is longer than 5 s"),
         ({"first_frame": "embeddings.safetensors"}, "first_frame is not supported"),
+        ({"reference": "embeddings.safetensors"}, "reference is not supported"),
         ({"embeddings": "none.safetensors"}, "none.safetensors cannot be read"),
     ],
 )
 def test_what_the_model_cannot_draw_is_refused(wan: Run, changes: dict[str, Any], message: str) -> None:
-    files = {field: str(wan.scratch / changes[field]) for field in {"first_frame", "embeddings"} & changes.keys()}
+    files = {
+        field: str(wan.scratch / changes[field])
+        for field in {"first_frame", "reference", "embeddings"} & changes.keys()
+    }
     with pytest.raises(InvalidRequest, match=message):
         wan.denoise(**{**changes, **files})
 

@@ -109,5 +109,5 @@ def test_the_revision_names_weights_and_precision(checkpoints: Mapping[str, Path
 def test_a_missing_text_encoder_is_named(checkpoints: Mapping[str, Path], tmp_path: Path) -> None:
     shutil.copytree(checkpoints["WAN"], tmp_path / "wan", ignore=shutil.ignore_patterns("text_encoder"))
     catalogue = load_catalogue(SHIPPED).model_copy(update={"models": {"WAN": tiny_model("WAN", tmp_path / "wan")}})
-    with pytest.raises(MissingWeightsError, match="no usable text encoder of WAN: .* has no text_encoder"):
+    with pytest.raises(MissingWeightsError, match="no usable text encoder of WAN"):
         load_models(catalogue, threads=1, device="cpu")

@@ -31,6 +31,7 @@ def make_job(status: Status, **changes: Any) -> Job:
         "negative_prompt": None,
         "first_frame_image_url": None,
         "reference_video_url": None,
+        "reference_strength": None,
         "style_preset": None,
         "model": "REFERENCE",
         "duration_seconds": Decimal(5),

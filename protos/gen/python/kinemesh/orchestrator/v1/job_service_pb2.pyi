@@ -146,6 +146,8 @@ class JobArtifacts(_message.Message):
     TRANSCODED_FIELD_NUMBER: _builtins.int
     LATENT_FIELD_NUMBER: _builtins.int
     AUDIO_RECORD_FIELD_NUMBER: _builtins.int
+    FIRST_FRAME_FIELD_NUMBER: _builtins.int
+    REFERENCE_VIDEO_FIELD_NUMBER: _builtins.int
     prompt_embedding_uri: _builtins.str
     """Prompt (and negative prompt) embeddings, safetensors."""
     @_builtins.property
@@ -172,6 +174,16 @@ class JobArtifacts(_message.Message):
     def audio_record(self) -> Global___Artifact:
         """What is known of the sound: its offset from the picture, what was asked for and is missing; a JSON object."""
 
+    @_builtins.property
+    def first_frame(self) -> Global___Artifact:
+        """Picture that the clip begins with, PNG in RGB; present from the start where one was given."""
+
+    @_builtins.property
+    def reference_video(self) -> Global___Artifact:
+        """Video that the clip is made after, at the model's native size and rate and no longer than the clip: FFV1 in Matroska.
+        Present from QUEUED on where one was given.
+        """
+
     def __init__(
         self,
         *,
@@ -182,10 +194,12 @@ class JobArtifacts(_message.Message):
         transcoded: Global___Artifact | None = ...,
         latent: _latent_pb2.Video3DLatent | None = ...,
         audio_record: Global___Artifact | None = ...,
+        first_frame: Global___Artifact | None = ...,
+        reference_video: Global___Artifact | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "audio_record", b"audio_record", "latent", b"latent", "latents", b"latents", "mezzanine", b"mezzanine", "transcoded", b"transcoded"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "audio_record", b"audio_record", "first_frame", b"first_frame", "latent", b"latent", "latents", b"latents", "mezzanine", b"mezzanine", "reference_video", b"reference_video", "transcoded", b"transcoded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "audio_record", b"audio_record", "latent", b"latent", "latents", b"latents", "mezzanine", b"mezzanine", "prompt_embedding_uri", b"prompt_embedding_uri", "transcoded", b"transcoded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "audio_record", b"audio_record", "first_frame", b"first_frame", "latent", b"latent", "latents", b"latents", "mezzanine", b"mezzanine", "prompt_embedding_uri", b"prompt_embedding_uri", "reference_video", b"reference_video", "transcoded", b"transcoded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -391,6 +405,7 @@ class ReportProgressRequest(_message.Message):
     STEP_TIME_MS_FIELD_NUMBER: _builtins.int
     WORKER_ID_FIELD_NUMBER: _builtins.int
     GPU_UTILIZATION_FIELD_NUMBER: _builtins.int
+    PREVIEW_JPEG_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The job."""
     epoch: _builtins.int
@@ -407,6 +422,8 @@ class ReportProgressRequest(_message.Message):
     """The reporting worker or service."""
     gpu_utilization: _builtins.float
     """Share of its accelerator in use, 0 to 1."""
+    preview_jpeg: _builtins.bytes
+    """Picture of the clip so far, JPEG, at most 32 KiB; empty for none. Fanned out, never stored."""
     def __init__(
         self,
         *,
@@ -418,10 +435,11 @@ class ReportProgressRequest(_message.Message):
         step_time_ms: _builtins.float = ...,
         worker_id: _builtins.str = ...,
         gpu_utilization: _builtins.float = ...,
+        preview_jpeg: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "gpu_utilization", b"gpu_utilization", "phase_fraction", b"phase_fraction", "request_id", b"request_id", "step", b"step", "step_time_ms", b"step_time_ms", "total_steps", b"total_steps", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "gpu_utilization", b"gpu_utilization", "phase_fraction", b"phase_fraction", "preview_jpeg", b"preview_jpeg", "request_id", b"request_id", "step", b"step", "step_time_ms", b"step_time_ms", "total_steps", b"total_steps", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -313,28 +313,32 @@ class PromptConfig(_message.Message):
     FIRST_FRAME_IMAGE_FIELD_NUMBER: _builtins.int
     REFERENCE_VIDEO_FIELD_NUMBER: _builtins.int
     STYLE_PRESET_FIELD_NUMBER: _builtins.int
+    REFERENCE_STRENGTH_FIELD_NUMBER: _builtins.int
     text_prompt: _builtins.str
     """The prompt, NFC, 1 to 2000 code points."""
     negative_prompt: _builtins.str
     """What to steer away from; at most 2000 code points; empty for none."""
-    first_frame_image: _builtins.bytes
-    """Encoded image (PNG, JPEG or WebP) that becomes the first frame; empty for none."""
+    first_frame_image: _builtins.str
+    """s3:// location of the picture (PNG) that becomes the first frame; empty for none."""
     reference_video: _builtins.str
     """URL of a video to start from; empty for none."""
     style_preset: _builtins.str
     """Name of a style preset of the catalogue; empty for none."""
+    reference_strength: _builtins.float
+    """How far the clip may depart from reference_video, above 0 (not at all) to 1 (only its length is kept); 0 without one."""
     def __init__(
         self,
         *,
         text_prompt: _builtins.str = ...,
         negative_prompt: _builtins.str = ...,
-        first_frame_image: _builtins.bytes = ...,
+        first_frame_image: _builtins.str = ...,
         reference_video: _builtins.str = ...,
         style_preset: _builtins.str = ...,
+        reference_strength: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_frame_image", b"first_frame_image", "negative_prompt", b"negative_prompt", "reference_video", b"reference_video", "style_preset", b"style_preset", "text_prompt", b"text_prompt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_frame_image", b"first_frame_image", "negative_prompt", b"negative_prompt", "reference_strength", b"reference_strength", "reference_video", b"reference_video", "style_preset", b"style_preset", "text_prompt", b"text_prompt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -47,10 +47,11 @@ class CreateVideoRequest(_message.Message):
     TIER_FIELD_NUMBER: _builtins.int
     WEBHOOK_SECRET_FIELD_NUMBER: _builtins.int
     REMIX_OF_FIELD_NUMBER: _builtins.int
+    REFERENCE_STRENGTH_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
     """What to draw; required; 1 to 2000 code points after NFC normalisation."""
     negative_prompt: _builtins.str
-    """What to steer away from; at most 2000 code points."""
+    """What to steer away from; at most 2000 code points; refused where guidance_scale is 1, at which it has no effect."""
     duration_seconds: _builtins.float
     """Length in seconds, 5 to 60; default 5."""
     resolution: _builtins.str
@@ -76,11 +77,15 @@ class CreateVideoRequest(_message.Message):
     priority: _builtins.int
     """Order inside the tier, 0 (first) to 1000; default 100."""
     first_frame_image: _builtins.bytes
-    """PNG, JPEG or WebP that becomes the first frame; refused by models without image input."""
+    """PNG, JPEG or WebP that becomes the first frame, cropped to the clip's aspect ratio; at most 10 MiB and 16 megapixels.
+    Refused by models that do not take one.
+    """
     reference_video: _builtins.str
-    """HTTPS address of a video to start from; refused by models without video input."""
+    """HTTPS address of a video (MP4, QuickTime, WebM or Matroska) that the clip is made after; at most 2048 characters. It is
+    fetched before a worker begins. Refused by models that do not take one.
+    """
     style_preset: _builtins.str
-    """A style preset of the catalogue; refused by models without presets."""
+    """A style preset of the catalogue (ListModels names them), which puts the prompt into its own words."""
     tier: _builtins.str
     """"realtime", "standard" or "cinema" when `model` names a model; must not contradict a tier given there."""
     webhook_secret: _builtins.str
@@ -89,6 +94,10 @@ class CreateVideoRequest(_message.Message):
     """
     remix_of: _builtins.str
     """Id of the video that this one is made after, a UUID; kept and shown. Its settings are not taken over by themselves."""
+    reference_strength: _builtins.float
+    """How far the clip may depart from reference_video, above 0 to 1 (only its length is kept); default 0.7. Sampling begins
+    where the reference is hidden by that much noise, so the steps before are not run. Refused without reference_video.
+    """
     @_builtins.property
     def audio_config(self) -> Global___AudioOptions:
         """Which sound; default ambience only. Refused when enable_audio is false."""
@@ -116,10 +125,11 @@ class CreateVideoRequest(_message.Message):
         tier: _builtins.str = ...,
         webhook_secret: _builtins.str = ...,
         remix_of: _builtins.str = ...,
+        reference_strength: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_num_inference_steps", b"_num_inference_steps", "_priority", b"_priority", "_seed", b"_seed", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "fps", b"fps", "guidance_scale", b"guidance_scale", "num_inference_steps", b"num_inference_steps", "priority", b"priority", "seed", b"seed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_num_inference_steps", b"_num_inference_steps", "_priority", b"_priority", "_reference_strength", b"_reference_strength", "_seed", b"_seed", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "fps", b"fps", "guidance_scale", b"guidance_scale", "num_inference_steps", b"num_inference_steps", "priority", b"priority", "reference_strength", b"reference_strength", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_num_inference_steps", b"_num_inference_steps", "_priority", b"_priority", "_seed", b"_seed", "aspect_ratio", b"aspect_ratio", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "enable_audio", b"enable_audio", "first_frame_image", b"first_frame_image", "fps", b"fps", "guidance_scale", b"guidance_scale", "model", b"model", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "priority", b"priority", "prompt", b"prompt", "reference_video", b"reference_video", "remix_of", b"remix_of", "resolution", b"resolution", "seed", b"seed", "style_preset", b"style_preset", "tier", b"tier", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_num_inference_steps", b"_num_inference_steps", "_priority", b"_priority", "_reference_strength", b"_reference_strength", "_seed", b"_seed", "aspect_ratio", b"aspect_ratio", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "enable_audio", b"enable_audio", "first_frame_image", b"first_frame_image", "fps", b"fps", "guidance_scale", b"guidance_scale", "model", b"model", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "priority", b"priority", "prompt", b"prompt", "reference_strength", b"reference_strength", "reference_video", b"reference_video", "remix_of", b"remix_of", "resolution", b"resolution", "seed", b"seed", "style_preset", b"style_preset", "tier", b"tier", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__duration_seconds: _TypeAlias = _typing.Literal["duration_seconds"]  # noqa: Y015
     _WhichOneofArgType__duration_seconds: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds"]  # noqa: Y015
@@ -131,6 +141,8 @@ class CreateVideoRequest(_message.Message):
     _WhichOneofArgType__num_inference_steps: _TypeAlias = _typing.Literal["_num_inference_steps", b"_num_inference_steps"]  # noqa: Y015
     _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
     _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
+    _WhichOneofReturnType__reference_strength: _TypeAlias = _typing.Literal["reference_strength"]  # noqa: Y015
+    _WhichOneofArgType__reference_strength: _TypeAlias = _typing.Literal["_reference_strength", b"_reference_strength"]  # noqa: Y015
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
     @_typing.overload
@@ -143,6 +155,8 @@ class CreateVideoRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__num_inference_steps) -> _WhichOneofReturnType__num_inference_steps | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference_strength) -> _WhichOneofReturnType__reference_strength | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
 
@@ -343,22 +357,54 @@ class ListModelsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MODELS_FIELD_NUMBER: _builtins.int
+    STYLE_PRESETS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeployedModel]:
         """The default model first, the others by name."""
+
+    @_builtins.property
+    def style_presets(self) -> _containers.RepeatedCompositeFieldContainer[Global___StylePreset]:
+        """By name."""
 
     def __init__(
         self,
         *,
         models: _abc.Iterable[Global___DeployedModel] | None = ...,
+        style_presets: _abc.Iterable[Global___StylePreset] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "style_presets", b"style_presets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
+
+@_typing.final
+class StylePreset(_message.Message):
+    """A style that can be asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, e.g. "night"."""
+    description: _builtins.str
+    """What it makes of a clip."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StylePreset: _TypeAlias = StylePreset  # noqa: Y015
 
 @_typing.final
 class DeployedModel(_message.Message):
@@ -665,6 +711,10 @@ class VideoSettings(_message.Message):
     GUIDANCE_SCALE_FIELD_NUMBER: _builtins.int
     NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
     AUDIO_CONFIG_FIELD_NUMBER: _builtins.int
+    STYLE_PRESET_FIELD_NUMBER: _builtins.int
+    REFERENCE_STRENGTH_FIELD_NUMBER: _builtins.int
+    HAS_FIRST_FRAME_FIELD_NUMBER: _builtins.int
+    REFERENCE_VIDEO_FIELD_NUMBER: _builtins.int
     duration_seconds: _builtins.float
     """Length, seconds."""
     resolution: _builtins.str
@@ -679,6 +729,14 @@ class VideoSettings(_message.Message):
     """Classifier-free guidance, 1.0 (off) to 20.0."""
     negative_prompt: _builtins.str
     """What it steers away from; empty for nothing."""
+    style_preset: _builtins.str
+    """Style preset; empty for none."""
+    reference_strength: _builtins.float
+    """How far it may depart from reference_video, above 0 to 1; absent without one."""
+    has_first_frame: _builtins.bool
+    """Whether it begins with a picture that was given."""
+    reference_video: _builtins.str
+    """Address of the video that it is made after; empty for none."""
     @_builtins.property
     def audio_config(self) -> Global___AudioOptions:
         """Which sound is generated; absent without sound."""
@@ -694,12 +752,18 @@ class VideoSettings(_message.Message):
         guidance_scale: _builtins.float = ...,
         negative_prompt: _builtins.str = ...,
         audio_config: Global___AudioOptions | None = ...,
+        style_preset: _builtins.str = ...,
+        reference_strength: _builtins.float | None = ...,
+        has_first_frame: _builtins.bool = ...,
+        reference_video: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audio_config", b"audio_config"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reference_strength", b"_reference_strength", "audio_config", b"audio_config", "reference_strength", b"reference_strength"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aspect_ratio", b"aspect_ratio", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "fps", b"fps", "guidance_scale", b"guidance_scale", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "resolution", b"resolution"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reference_strength", b"_reference_strength", "aspect_ratio", b"aspect_ratio", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "fps", b"fps", "guidance_scale", b"guidance_scale", "has_first_frame", b"has_first_frame", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "reference_strength", b"reference_strength", "reference_video", b"reference_video", "resolution", b"resolution", "style_preset", b"style_preset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__reference_strength: _TypeAlias = _typing.Literal["reference_strength"]  # noqa: Y015
+    _WhichOneofArgType__reference_strength: _TypeAlias = _typing.Literal["_reference_strength", b"_reference_strength"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference_strength) -> _WhichOneofReturnType__reference_strength | None: ...
 
 Global___VideoSettings: _TypeAlias = VideoSettings  # noqa: Y015
 
@@ -1204,6 +1268,7 @@ class ProgressEvent(_message.Message):
     ETA_SECONDS_FIELD_NUMBER: _builtins.int
     CHECKPOINT_AVAILABLE_FIELD_NUMBER: _builtins.int
     WORKER_FIELD_NUMBER: _builtins.int
+    PREVIEW_JPEG_FIELD_NUMBER: _builtins.int
     step: _builtins.int
     """Denoising steps done."""
     total_steps: _builtins.int
@@ -1216,6 +1281,10 @@ class ProgressEvent(_message.Message):
     """Seconds until the video should be ready."""
     checkpoint_available: _builtins.bool
     """Whether a checkpoint exists to resume from."""
+    preview_jpeg: _builtins.bytes
+    """A small picture (JPEG, at most 32 KiB) of what the clip looks like so far; comes every few steps and is empty otherwise.
+    It may show what the check of the finished video refuses.
+    """
     @_builtins.property
     def worker(self) -> Global___WorkerInfo:
         """The worker that draws it; absent when none does."""
@@ -1230,10 +1299,11 @@ class ProgressEvent(_message.Message):
         eta_seconds: _builtins.int = ...,
         checkpoint_available: _builtins.bool = ...,
         worker: Global___WorkerInfo | None = ...,
+        preview_jpeg: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["worker", b"worker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_available", b"checkpoint_available", "eta_seconds", b"eta_seconds", "percent", b"percent", "phase", b"phase", "step", b"step", "total_steps", b"total_steps", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_available", b"checkpoint_available", "eta_seconds", b"eta_seconds", "percent", b"percent", "phase", b"phase", "preview_jpeg", b"preview_jpeg", "step", b"step", "total_steps", b"total_steps", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

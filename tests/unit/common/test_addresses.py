@@ -1,11 +1,13 @@
-"""Where webhooks may go."""
+"""Where users' addresses may lead."""
 
 from __future__ import annotations
 
 import pytest
 
+from services.common.addresses import AddressRefusedError, PinnedResolver, UrlGuard, is_public
 from services.common.errors import InvalidArgument
-from services.orchestrator.webhooks.addresses import AddressRefusedError, PinnedResolver, UrlGuard, is_public
+
+WEBHOOK = {"field": "webhook_url", "reason": "WEBHOOK_URL_REFUSED"}
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ async def test_one_private_address_among_public_ones_is_enough_to_refuse() -> No
     with pytest.raises(AddressRefusedError):
         await _guard("8.8.8.8", "10.0.0.1").addresses("https://two-faced.example/")
     with pytest.raises(InvalidArgument) as refused:
-        await _guard("8.8.8.8", "10.0.0.1").vet_submitted("https://two-faced.example/")
+        await _guard("8.8.8.8", "10.0.0.1").vet_submitted("https://two-faced.example/", **WEBHOOK)
     assert refused.value.reason == "WEBHOOK_URL_REFUSED"
 
 
@@ -47,7 +49,7 @@ async def test_plain_http_needs_permission() -> None:
 
 
 async def test_a_name_that_resolves_later_is_accepted_now_and_vetted_when_called() -> None:
-    await _guard().vet_submitted("https://later.example/")
+    await _guard().vet_submitted("https://later.example/", **WEBHOOK)
     with pytest.raises(OSError, match="no such host"):
         await _guard().addresses("https://later.example/")
 
@@ -55,7 +57,7 @@ async def test_a_name_that_resolves_later_is_accepted_now_and_vetted_when_called
 @pytest.mark.parametrize("host", ["a" * 100 + ".example", "a..b", ".example"])
 async def test_names_that_nobody_can_have_are_refused(host: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        await UrlGuard(allow_private=False).vet_submitted(f"https://{host}/")
+        await UrlGuard(allow_private=False).vet_submitted(f"https://{host}/", **WEBHOOK)
     assert refused.value.reason == "WEBHOOK_URL_REFUSED"
 
 

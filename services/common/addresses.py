@@ -16,13 +16,17 @@ from urllib.parse import urlsplit
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from services.common.errors import FieldViolation, InvalidArgument
-from services.orchestrator.domain.spec import url_problem
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Lookup: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 """Resolves (host, port) to addresses; raises OSError."""
 
+MAX_URL = 2048
+"""Characters."""
 _LOOKUP_S = 3.0
+_WEB_PORTS = {80, 443}
+_FIRST_FREE_PORT = 1024
+"""The ports below belong to other protocols: nobody shall have us talk to a mail server or a resolver."""
 # Python 3.11's is_global is True for these, or for addresses that embed private ones.
 _NOT_PUBLIC = tuple(
     ipaddress.ip_network(network)
@@ -48,6 +52,25 @@ class AddressRefusedError(Exception):
     """The URL does not lead to a public address."""
 
 
+def url_problem(url: str) -> str | None:
+    """What is wrong with a URL on its face; None when nothing is. Its address is vetted by `UrlGuard`."""
+    if len(url) > MAX_URL:
+        return f"must have at most {MAX_URL} characters"
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return "must be a URL in ASCII"
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return "must be a URL"
+    if parts.scheme not in {"https", "http"} or not usable:
+        return "must be an https URL"
+    if parts.username is not None or parts.password is not None:
+        return "must not contain credentials"
+    is_web = parts.port in _WEB_PORTS or parts.port is None or parts.port >= _FIRST_FREE_PORT
+    return None if is_web else "must have port 443, port 80 or one from 1024"
+
+
 def is_public(text: str) -> bool:
     """Whether an IP address belongs to the public internet, itself and not by embedding another."""
     try:
@@ -64,19 +87,18 @@ class UrlGuard:
         self._allow_private = allow_private
         self._lookup = lookup or _system_lookup
 
-    async def vet_submitted(self, url: str) -> None:
+    async def vet_submitted(self, url: str, *, field: str, reason: str) -> None:
         """Refuses a URL that is known to lead to a private address.
 
         A name that cannot be resolved now may be later; it is vetted again when it is called.
 
         Raises:
-            InvalidArgument: WEBHOOK_URL_REFUSED.
+            InvalidArgument: With the reason, naming the field.
         """
         try:
             await self.addresses(url)
         except AddressRefusedError as exc:
-            violation = FieldViolation("webhook_url", str(exc))
-            raise InvalidArgument.of_fields(violation, reason="WEBHOOK_URL_REFUSED") from exc
+            raise InvalidArgument.of_fields(FieldViolation(field, str(exc)), reason=reason) from exc
         except (OSError, TimeoutError):
             return
 

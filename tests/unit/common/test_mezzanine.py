@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.worker.mezzanine import MezzanineWriter
+from services.common.mezzanine import MezzanineWriter
 
 
 def noise(frames: int, height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
