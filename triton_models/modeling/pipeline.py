@@ -102,6 +102,8 @@ def request_digest(
     digest = hashlib.sha256(json.dumps([asdict(plan), seed], sort_keys=True).encode())
     against = None if negative is None else negative.embeddings
     for tensor in (prompt.embeddings, given, against):
+        if tensor is not None:
+            digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
 
 

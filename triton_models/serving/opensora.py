@@ -8,14 +8,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from services.common.catalogue import Native
 from triton_models.modeling.engine import choose_device, digest_of
 from triton_models.modeling.flow import SamplerState
-from triton_models.modeling.opensora.pipeline import OpenSoraPlan, decode, encode_picture, plan_clip, sample, start
+from triton_models.modeling.opensora.pipeline import (
+    OpenSoraPlan,
+    decode,
+    encode_clip,
+    encode_picture,
+    plan_clip,
+    restart,
+    sample,
+    start,
+)
 from triton_models.modeling.opensora.stdit3 import STDiT3, STDiT3Config
 from triton_models.modeling.opensora.vae import SPATIAL_FACTOR, OpenSoraVAE, OpenSoraVAEConfig
 from triton_models.modeling.opensora.weights import load_stdit3, load_vae
@@ -24,7 +36,7 @@ from triton_models.modeling.text import PromptEmbedding
 from triton_models.serving.decoder import DecodedClip
 from triton_models.serving.denoiser import ClipPlan
 from triton_models.serving.errors import InvalidRequest
-from triton_models.serving.files import read_embeddings, read_latents, read_picture
+from triton_models.serving.files import read_embeddings, read_frames, read_latents, read_picture
 from triton_models.serving.native import native_size
 from triton_models.serving.parameters import ModelParameters
 from triton_models.serving.requests import ClipRequest, DitRequest, VaeRequest
@@ -45,7 +57,10 @@ class OpenSoraSampling:
     seed: int
     prompt: PromptEmbedding
     negative: PromptEmbedding | None
-    first_frame: Tensor | None
+    first_frame: Tensor | None = None
+    reference: Tensor | None = None
+    """What the clip is made after, as a latent."""
+    strength: float = 1.0
 
     @property
     def plan(self) -> ClipPlan:
@@ -62,18 +77,24 @@ class OpenSoraSampling:
 
     @property
     def digest(self) -> str:
-        """Of plan, prompts, seed, picture and precision."""
-        request = request_digest(self.generation, self.prompt, self.seed, self.first_frame, self.negative)
+        """Of plan, prompts, seed, all that is given, and precision."""
+        request = request_digest(self.generation, self.prompt, self.seed, self.start().latent, self.negative)
         return hashlib.sha256(f"{request} {self.stdit3.dtype}".encode()).hexdigest()
 
     def start(self) -> SamplerState:
-        """Noise, behind the picture where there is one."""
-        return start(self.generation, self.seed, self.first_frame)
+        """Noise, over the reference and behind the picture where there are any."""
+        if self.reference is None:
+            return start(self.generation, self.seed, self.first_frame)
+        return restart(self.generation, self.seed, self.reference, self.strength, self.first_frame)
 
     def steps(self, state: SamplerState) -> Iterator[SamplerState]:
         """As `sample`."""
         held = 0 if self.first_frame is None else self.first_frame.shape[1]
         return sample(self.stdit3, self.generation, state, self.prompt, self.negative, held=held)
+
+    def preview(self, before: SamplerState, after: SamplerState) -> NDArray[np.uint8] | None:  # noqa: ARG002
+        """None: nobody has mapped its latents to colours."""
+        return None
 
     def latents(self, state: SamplerState) -> Mapping[str, Tensor]:
         """The state's own."""
@@ -82,7 +103,7 @@ class OpenSoraSampling:
 
 @dataclass(frozen=True)
 class OpenSoraDenoiser:
-    """The transformer, and the autoencoder for pictures that clips begin with."""
+    """The transformer, and the autoencoder for pictures and clips that are given."""
 
     stdit3: STDiT3
     vae: OpenSoraVAE
@@ -98,16 +119,18 @@ class OpenSoraDenoiser:
         return cls(stdit3.to(device), vae.to(device), entry.native, digest_of(entry.weights, _TRANSFORMER))
 
     def begin(self, request: DitRequest) -> OpenSoraSampling:
-        """Reads the embeddings and the picture."""
+        """Reads the embeddings, the picture and the reference."""
         plan = plan_of(self.native, self.vae.config, request, request.steps, request.guidance)
         prompt, negative = read_embeddings(request.embeddings)
         for embedding in (prompt, negative):
             if embedding is not None:
                 _check(embedding, self.stdit3.config)
-        first_frame = None
+        given: dict[str, Any] = {"strength": request.strength}
         if request.first_frame is not None:
-            first_frame = encode_picture(self.vae, plan, read_picture(request.first_frame))
-        return self._sampling(plan, request.seed, prompt, negative, first_frame)
+            given["first_frame"] = encode_picture(self.vae, plan, read_picture(request.first_frame))
+        if request.reference is not None:
+            given["reference"] = encode_clip(self.vae, plan, read_frames(request.reference))
+        return self._sampling(plan, request.seed, prompt, negative, **given)
 
     def probe(self) -> bool:
         """One step of the shortest, small clip."""
@@ -123,10 +146,10 @@ class OpenSoraDenoiser:
         seed: int,
         prompt: PromptEmbedding,
         negative: PromptEmbedding | None = None,
-        first_frame: Tensor | None = None,
+        **given: Any,
     ) -> OpenSoraSampling:
         factor = self.vae.config.temporal.factor
-        return OpenSoraSampling(self.stdit3, factor, plan, seed, prompt, negative, first_frame)
+        return OpenSoraSampling(self.stdit3, factor, plan, seed, prompt, negative, **given)
 
 
 @dataclass(frozen=True)

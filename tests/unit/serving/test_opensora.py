@@ -132,6 +132,24 @@ def test_a_clip_begins_with_a_picture(engine: DenoiserEngine) -> None:
     assert torch.equal(latents[:, :1], encode_picture(vae, plan, PICTURE))
 
 
+def test_a_clip_is_made_after_another_the_freer_the_higher_the_strength(engine: DenoiserEngine) -> None:
+    """A reference that is too short, as here, stands still at its end."""
+    clip = np.random.default_rng(3).integers(0, 256, (9, 60, 90, 3), dtype=np.uint8)
+    save_file({"frames": torch.from_numpy(clip)}, engine.scratch_dir / "frames.safetensors")
+    given = {"reference": str(engine.scratch_dir / "frames.safetensors"), "guidance": 1}
+    distances = []
+    for strength in (0.1, 0.5, 1.0):
+        text = request_with(engine, **given, strength=strength)
+        assert isinstance(engine.denoiser, OpenSoraDenoiser)
+        sampling = engine.denoiser.begin(parse(DitRequest, text, engine.scratch_dir))
+        assert sampling.reference is not None
+        *_, result = engine.run(text)
+        assert result["type"] == "result"
+        latents = read_latents(engine.scratch_dir / "latents.safetensors")
+        distances.append(float((latents - sampling.reference).square().mean()))
+    assert distances == sorted(distances)
+
+
 def test_half_precision_makes_nearly_the_same(parameters: ModelParameters, weights: Path) -> None:
     made = {}
     for precision in ("float32", "bfloat16"):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..dit import Text
-from ..flow import SamplerState, advance, initial_state, shifted_schedule
+from ..flow import SamplerState, Solver, advance, initial_state, noised_state, shifted_schedule
 from ..guidance import guided
 from ..pipeline import covering, to_frames
 from ..shapes import LatentShape, VideoShape
@@ -24,13 +24,14 @@ from ..text import PromptEmbedding
 from .stdit3 import Format, STDiT3
 from .vae import SPATIAL_FACTOR, OpenSoraVAE, OpenSoraVAEConfig
 
+_SOLVER: Solver = "euler"
 _UNSHIFTED_SIZE = 512
 """Side in pixels of the square picture whose schedule is not shifted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenSoraPlan:
-    """Everything but the caption, the seed and a first frame that decides a clip."""
+    """Everything but the caption, the seed and given frames that decides a clip."""
 
     shape: VideoShape
     """Frames, height and width that come out."""
@@ -71,7 +72,21 @@ def noise_shift(latent_frames: int, height: int, width: int) -> float:
 
 def start(plan: OpenSoraPlan, seed: int, first_frame: Tensor | None = None) -> SamplerState:
     """Returns the noise that sampling begins from, after the given latent [1, 1, h, w, C] if there is one."""
-    state = initial_state((1, *plan.latent), seed, plan.timesteps, "euler")
+    return _begun_with(first_frame, initial_state((1, *plan.latent), seed, plan.timesteps, _SOLVER))
+
+
+def restart(
+    plan: OpenSoraPlan, seed: int, source: Tensor, strength: float, first_frame: Tensor | None = None
+) -> SamplerState:
+    """Returns the state from which another clip's latent [1, f, h, w, C] is made anew, the freer the higher `strength`.
+
+    Raises:
+        ValueError: strength is not in (0, 1].
+    """
+    return _begun_with(first_frame, noised_state(source, strength, seed, plan.timesteps, _SOLVER))
+
+
+def _begun_with(first_frame: Tensor | None, state: SamplerState) -> SamplerState:
     if first_frame is not None:
         state.latent[:, :1] = first_frame
     return state
@@ -113,18 +128,36 @@ def sample(
 
 def encode_picture(vae: OpenSoraVAE, plan: OpenSoraPlan, picture: NDArray[np.uint8]) -> Tensor:
     """Returns the latent [1, 1, h, w, C], on the CPU, of a picture uint8 [H, W, 3] of any size, scaled and cropped."""
-    pixels_FCHW = torch.from_numpy(picture)[None].permute(0, 3, 1, 2).float() / 127.5 - 1
+    return _encode_batch(vae, plan, picture[None])
+
+
+def encode_clip(vae: OpenSoraVAE, plan: OpenSoraPlan, frames: NDArray[np.uint8]) -> Tensor:
+    """Returns the latent [1, f, h, w, C], on the CPU, of frames uint8 [T, H, W, 3] of any size, scaled and cropped.
+
+    It is as long as the plan's: cut, or the last frame repeated.
+    """
+    made, batch = _frames_made(vae, plan), vae.config.batch
+    whole = np.concatenate((frames[:made], np.repeat(frames[-1:], max(0, made - len(frames)), 0)))
+    return torch.cat([_encode_batch(vae, plan, whole[at : at + batch]) for at in range(0, made, batch)], 1)
+
+
+def _encode_batch(vae: OpenSoraVAE, plan: OpenSoraPlan, frames: NDArray[np.uint8]) -> Tensor:
+    pixels_FCHW = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
     video_BCFHW = covering(pixels_FCHW, *plan.shape[1:]).permute(1, 0, 2, 3)[None]
     with torch.inference_mode():
         return vae.encode(video_BCFHW.to(vae.scale.device)).cpu()
 
 
+def _frames_made(vae: OpenSoraVAE, plan: OpenSoraPlan) -> int:
+    """Of which `plan.shape.frames` come out."""
+    return plan.latent.frames // vae.config.latent_batch * vae.config.batch
+
+
 def decode(vae: OpenSoraVAE, plan: OpenSoraPlan, latent: Tensor) -> Iterator[NDArray[np.uint8]]:
     """Yields consecutive uint8 [T, H, W, 3], a batch at a time, `plan.shape.frames` in all."""
-    made = plan.latent.frames // vae.config.latent_batch * vae.config.batch
     left = plan.shape.frames
     with torch.inference_mode():
-        for video_BCFHW in vae.decode_batches(latent.to(vae.scale.device), made):
+        for video_BCFHW in vae.decode_batches(latent.to(vae.scale.device), _frames_made(vae, plan)):
             frames = to_frames(video_BCFHW[0, :, :left].cpu())
             left -= len(frames)
             yield frames
