@@ -169,11 +169,12 @@ class VideoVAE(nn.Module):
             yield torch.cat(frames, 2).clamp(-1, 1)
 
     def _decode(self, latent_BFHWC: Tensor, memory: Memory | None) -> Tensor:
-        rough = self._linear(latent_BFHWC)
+        rough = self.linear(latent_BFHWC)
         refined: Tensor = rough + self.refiner(rearrange(latent_BFHWC, "b f h w c -> b c f h w"), rough, memory)
         return refined
 
-    def _linear(self, latent_BFHWC: Tensor) -> Tensor:
+    def linear(self, latent_BFHWC: Tensor) -> Tensor:
+        """Returns the picture before it is refined, [B, 3, 4f, 8h, 8w], the first three frames to be dropped."""
         blocks = latent_BFHWC * self.scale @ self.basis + self.mean
         return rearrange(blocks, "b f h w (c t p q) -> b c (f t) (h p) (w q)", c=3, t=TEMPORAL_FACTOR, p=SPATIAL_FACTOR)
 
