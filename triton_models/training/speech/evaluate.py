@@ -95,7 +95,7 @@ def _recognition(voice: SpeechModel, count: int) -> list[Figure]:
     """Words that a stock recogniser hears, beside what it hears where nothing is said."""
     wanted = random_phrases(count, seed=1)
     began = time.process_time()
-    waves = [_said(voice, phrase, number % len(VOICES)) for number, phrase in enumerate(wanted)]
+    waves = [said(voice, phrase, number % len(VOICES)) for number, phrase in enumerate(wanted)]
     spent = time.process_time() - began
     noise = [_noise(number, len(wave)) for number, wave in enumerate(waves)]
     rate = voice.config.sample_rate
@@ -104,7 +104,7 @@ def _recognition(voice: SpeechModel, count: int) -> list[Figure]:
         ("words recognised in held-out phrases", word_accuracy(wanted, heard[:count]), _WORD_GOAL),
         ("  by chance: captions of other phrases", word_accuracy(np.roll(wanted, 1).tolist(), heard[:count]), None),
         ("  by chance: noise", word_accuracy(wanted, heard[count:]), None),
-        *_single_words(lambda text, who: _said(voice, text, who), rate),
+        *_single_words(lambda text, who: said(voice, text, who), rate),
         ("speech per second of computing, seconds", sum(map(len, waves)) / rate / spent, 20.0),
     ]
 
@@ -123,17 +123,22 @@ def _single_words(say: Say, rate: int) -> list[Figure]:
     ]
 
 
+def known_voice(say: Say, who: int) -> Speaker:
+    """What a recogniser knows of a voice after a few phrases."""
+    return Speaker([say(phrase, who) for phrase in random_phrases(_ENROLLED, seed=5)], _WARPS[who])
+
+
 def _singles(say: Say, rate: int, *, known: bool = True) -> float:
     right = []
-    for who, warp in enumerate(_WARPS):
-        before = [say(phrase, who) for phrase in random_phrases(_ENROLLED, seed=5)]
+    for who in range(len(VOICES)):
         waves = [say(word, who) for word in WORDS]
-        heard = recognised(waves, rate, WORDS, Speaker(before, warp) if known else None)
+        heard = recognised(waves, rate, WORDS, known_voice(say, who) if known else None)
         right += [word == hears for word, hears in zip(WORDS, heard, strict=True)]
     return float(np.mean(right))
 
 
-def _said(voice: SpeechModel, text: str, who: int) -> Wave:
+def said(voice: SpeechModel, text: str, who: int) -> Wave:
+    """A text in one of the voices, silence where it has no word."""
     plan = voice.plan_text(text, who, 60.0)
     if plan is None:
         return np.zeros(voice.config.sample_rate, np.float32)
