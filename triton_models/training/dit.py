@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import copy
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +21,12 @@ from torch.multiprocessing.spawn import spawn
 
 from ..modeling.attention import TemporalMode
 from ..modeling.dit import Text, VideoDiT
-from ..modeling.reference import DIT_FILE, TEXT_FILE, ReferenceConfig, load_config, save_weights
+from ..modeling.reference import DIT_FILE, TEXT_FILE, ReferenceConfig, load_config, load_reference, save_weights
 from ..modeling.text import TextEncoder, collate, tokenize
 from .latents import BUCKETS, load_bucket
 from .run import RUNS, WEIGHTS, Run
-from .sheet import save_curve
+from .samples import Settings, generate, held_out
+from .sheet import save_curve, save_sheet
 from .world.grammar import caption, sample_scene
 from .world.scene import Scene
 
@@ -272,7 +273,15 @@ def _publish(run: Run, parts: dict[str, object]) -> None:
     average = parts["average"]
     if isinstance(average, VideoDiT):
         save_weights(average, RUNS / DIT_FILE)
+        draw(average, RUNS / "dit.png")
     save_curve(run.losses, RUNS / "dit_loss.png")
+
+
+def draw(dit: VideoDiT, path: Path) -> None:
+    """Writes a sheet of what a transformer makes of a few unseen scenes: quick, so in fewer steps than are shipped."""
+    model = replace(load_reference(WEIGHTS), dit=copy.deepcopy(dit).eval())
+    settings = Settings("STANDARD", duration_s=2.0, steps=10)
+    save_sheet([generate(model, caption(scene, scene.seed), scene.seed, settings) for scene in held_out(8)], path)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from ..modeling.pipeline import decode, plan_generation
 from ..modeling.reference import ReferenceModel
@@ -121,6 +122,15 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def digest_of(*networks: nn.Module) -> str:
+    """Returns the sha256 of all weights of networks: another student leaves its teacher's clips as they are."""
+    digest = hashlib.sha256()
+    for network in networks:
+        for name, tensor in network.state_dict().items():
+            digest.update(name.encode() + tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 def judged(name: str, judges: Judges, scenes: list[Scene], view: Callable[[Scene], View]) -> Column:
     """Returns the judges' opinion of one clip a scene."""
     return Column(name, judges.opinion(View.join([view(scene) for scene in scenes])))
@@ -134,13 +144,15 @@ def ceilings(model: ReferenceModel, judges: Judges, scenes: list[Scene]) -> list
 
     return [
         kept(("renders", scenes), lambda: judged("renders", judges, scenes, view_scene)),
-        kept(("autoencoder", scenes, model.digest), lambda: judged("autoencoder", judges, scenes, again)),
+        kept(("autoencoder", scenes, digest_of(model.vae)), lambda: judged("autoencoder", judges, scenes, again)),
     ]
 
 
 def column_of(contestant: Contestant, judges: Judges, scenes: list[Scene], sound: SpeechBench | None) -> Column:
     """Returns what is measured of a model."""
-    facts = (contestant.name, contestant.model.digest, contestant.settings, scenes, sound and sound.digest)
+    dit = contestant.model.transformer(student=contestant.model.config.tiers[contestant.settings.tier].student)
+    networks = digest_of(contestant.model.text, dit, contestant.model.vae)
+    facts = (contestant.name, networks, contestant.settings, scenes, sound and sound.digest)
     return kept(facts, lambda: measured(contestant, judges, scenes, sound))
 
 

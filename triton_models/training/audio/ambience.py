@@ -27,8 +27,8 @@ from triton_models.training.world.motion import Frame, events
 AMBIENCE_FILE = "ambience.pt"
 
 _BATCH = 64
-_ALONE_SHARE, _AMID_SHARE, _BESIDE_SHARE = 0.1, 0.3, 0.25
-_NAMED_SHARE = 0.8
+_ALONE_SHARE, _AMID_SHARE, _BESIDE_SHARE = 0.15, 0.15, 0.3
+_NAMED_SHARE = 0.85
 """Of prompts of words at large: those that name a sound."""
 _UNSEEN = 5_000_000
 """Seeds from here on are never trained on."""
@@ -70,7 +70,7 @@ def accuracy(reader: AmbienceReader, encoder: TextEncoder, prompts: int = 500) -
 
 def main() -> None:
     """Runs the stage."""
-    parser = stage_parser(__doc__ or "", steps=600, learning_rate=3e-3)
+    parser = stage_parser(__doc__ or "", steps=1500, learning_rate=2e-3)
     parser.add_argument("--weights", type=Path, default=REFERENCE, help="folder with the text encoder")
     given = begin(parser)
     encoder = load_text_encoder(given.weights)

@@ -24,6 +24,7 @@ from triton_models.training.audio.bench import Bench, bouncing_scene, profile, r
 from triton_models.training.audio.clips import sample_clip
 from triton_models.training.audio.loop import REFERENCE
 from triton_models.training.audio.measures import NearestProfile, level_db, onset_offsets_ms, tonality
+from triton_models.training.table import line
 
 _NEPERS_TO_DB = 8.686
 _UNSEEN = 6_000_000
@@ -198,7 +199,7 @@ def main() -> None:
         steps_table(Bench(model, text), given.clips)
         return
     for name, value, goal in report(model, text, given.clips):
-        print(f"{name:58} {value:8.3f}" + ("" if goal is None else f"   goal {goal:g}"))
+        print(line(name, value, goal))
 
 
 if __name__ == "__main__":

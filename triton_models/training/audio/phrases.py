@@ -53,5 +53,5 @@ def beside(caption: str, names: Iterable[str], rng: np.random.Generator) -> str:
 
 def amid(names: Iterable[str], rng: np.random.Generator) -> str:
     """The ambiences amid words that say nothing of sound: most of a person's words are new to the text encoder."""
-    before, after = (" ".join(rng.choice(_common_words(), rng.integers(0, 4))) for _ in range(2))
+    before, after = (" ".join(rng.choice(_common_words(), rng.integers(least, 4))) for least in (0, 1))
     return f"{before} {sounding(names, rng)}{rng.choice(_JOINTS)}{after}".strip()

@@ -26,6 +26,7 @@ from triton_models.modeling.speech.plan import SpeechPlan
 from triton_models.modeling.speech.quotes import VOICES
 from triton_models.training.audio.loop import REFERENCE
 from triton_models.training.samples import Settings, generate
+from triton_models.training.table import line
 from triton_models.training.world.scene import WORDS
 from triton_models.training.world.speech import SAMPLE_RATE, speak
 from triton_models.training.world.speech import VOICES as ESPEAK_VOICES
@@ -72,7 +73,7 @@ def main() -> None:
             return generate(model, prompt, seed, settings)
 
     for name, value, goal in report(given.weights, phrases=given.phrases, draw=draw, clips=given.clips):
-        print(f"{name:58} {value:8.3f}" + ("" if goal is None else f"   goal {goal:g}"))
+        print(line(name, value, goal))
 
 
 def report(
@@ -203,7 +204,7 @@ def lip_figures(talks: Sequence[Talk]) -> list[Figure]:
 def _offsets(name: str, offsets: Sequence[tuple[float, float]]) -> list[Figure]:
     apart, heights = np.abs([offset for offset, _ in offsets]), [height for _, height in offsets]
     return [
-        (f"lip offset, {name}, ms, mean", float(apart.mean()), _LIP_GOAL_MS),
+        (f"lip offset, {name}, mean ms", float(apart.mean()), _LIP_GOAL_MS),
         (f"lip offset, {name}, share within {_LIP_GOAL_MS:g} ms", float((apart <= _LIP_GOAL_MS).mean()), None),
         (f"lip correlation, {name}", float(np.mean(heights)), None),
     ]
