@@ -58,7 +58,12 @@ def _json_mapper(code: int, error: str, reason: str) -> Config:
 
 def _openai_mapper(code: int, reason: str) -> Config:
     # `param` is null in every reply of Envoy's own, which its formatter writes for a value that is not there.
-    body = {"message": "%LOCAL_REPLY_BODY%", "type": names.type_of(_status_of(code)), "param": None, "code": names.code_of(reason)}
+    body = {
+        "message": "%LOCAL_REPLY_BODY%",
+        "type": names.type_of(_status_of(code)),
+        "param": None,
+        "code": names.code_of(reason),
+    }
     is_openai = _header(":path", {"string_match": {"prefix": OPENAI_PREFIX}})
     return {"filter": {"and_filter": {"filters": [is_openai, _status(code)]}}, **_answer(code, {"error": body})}
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tests.fuzz.run import REQUESTS_PER_MINUTE, SETTINGS
 from tests.support.front import Front, running_front
 
 
@@ -20,8 +21,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def front(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front]:
-    """The running front; nobody is held back by the rate of requests."""
+    """The running front, which refuses nobody for what he has used up."""
     orchestrator = {"KINEMESH_STREAM_HEARTBEAT_S": "2", "KINEMESH_WEBHOOK_ALLOW_PRIVATE": "true"}
-    changes = {"orchestrator": orchestrator}
-    async with running_front(tmp_path_factory.mktemp("front"), changes, requests_per_minute=1_000_000) as front:
+    changes = {**SETTINGS, "orchestrator": {**SETTINGS["orchestrator"], **orchestrator}}
+    directory = tmp_path_factory.mktemp("front")
+    async with running_front(directory, changes, requests_per_minute=REQUESTS_PER_MINUTE) as front:
         yield front
