@@ -43,7 +43,13 @@ CONSTRAINTS: dict[str, dict[str, Any]] = {
     f"{_CREATE}.num_inference_steps": {"minimum": 4, "maximum": 100},
     f"{_CREATE}.guidance_scale": {"minimum": 1, "maximum": 20},
     f"{_CREATE}.priority": {"minimum": 0, "maximum": 1000, "default": 100},
-    f"{_CREATE}.webhook_url": {"maxLength": 2048, "examples": ["https://example.com/webhook"]},
+    f"{_CREATE}.reference_video": {"pattern": _TEXT},
+    f"{_CREATE}.style_preset": {"pattern": _TEXT},
+    f"{_CREATE}.webhook_url": {
+        "maxLength": 2048,
+        "pattern": r"^$|^https?://[!-\[\]-~]+$",
+        "examples": ["https://example.com/webhook"],
+    },
     f"{_CREATE}.webhook_secret": {"pattern": _WEBHOOK_SECRET},
     f"{_CREATE}.remix_of": {
         "anyOf": [_UUID, {"maxLength": 0}, {"type": "null"}],
