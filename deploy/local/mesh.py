@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -220,8 +221,9 @@ def write_endpoints(home: Home) -> None:
     write_private(home.directory / ENDPOINTS_FILE, json.dumps(endpoints, indent=2))
 
 
-def _make_envoy(home: Home) -> Envoy:
-    settings = GatewaySettings(
+def gateway_settings(home: Home, **changes: Any) -> GatewaySettings:
+    """What the gateway is told of an installation, with other fields as given."""
+    known = GatewaySettings(
         listen_address=home.address("gateway"),
         debug_address=home.address("debug"),
         admin_address=home.address("envoy-admin"),
@@ -237,7 +239,11 @@ def _make_envoy(home: Home) -> Envoy:
         edge_address=home.address("edge"),
         objectstore_address=home.address("objectstore"),
     )
-    config = render(settings, home.directory / "envoy")
+    return known.model_copy(update=changes)
+
+
+def _make_envoy(home: Home) -> Envoy:
+    config = render(gateway_settings(home), home.directory / "envoy")
     return Envoy(config=config, log=home.log("envoy"), admin_port=home.ports["envoy-admin"])
 
 

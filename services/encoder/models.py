@@ -13,12 +13,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from services.common.catalogue import Catalogue, TritonModel
-from triton_models.modeling.engine import choose_device
+from triton_models.modeling.engine import choose_device, digest_of
 from triton_models.modeling.reference import CONFIG_FILE, TEXT_FILE, load_text_encoder
 from triton_models.modeling.text import PromptEmbedding, TextEncoder
 
 if TYPE_CHECKING:
-    from triton_models.adapters.text import PipelineText
+    from triton_models.adapters.text import TextFamily
 
 _REVISION_DIGITS = 16
 
@@ -77,15 +77,14 @@ class ReferenceText:
 class PublishedText:
     """The encoder of a model that others trained."""
 
-    def __init__(self, pipeline: PipelineText, revision: str) -> None:
-        self._pipeline = pipeline
+    def __init__(self, family: TextFamily, revision: str) -> None:
+        self._family = family
         self.revision = revision
 
     @classmethod
     def load(cls, name: str, entry: TritonModel, device: torch.device) -> PublishedText:
         """Loads it; raises OSError if something is missing, ValueError if it is not what it should be."""
         # Not before a model needs it: importing it takes seconds and 500 MiB.
-        from triton_models.adapters.placement import digest_of
         from triton_models.adapters.text import TEXTS
 
         kind = TEXTS[name]
@@ -94,8 +93,8 @@ class PublishedText:
         return cls(kind.load(entry, device), hashlib.sha256(content.encode()).hexdigest()[:_REVISION_DIGITS])
 
     def encode(self, text: str, negative: str) -> Encoded:
-        """Encodes a prompt; padded to the model's length."""
-        encoded = self._pipeline.encode(text, negative)
+        """Encodes a prompt; padded to the model's length where it is used to that."""
+        encoded = self._family.encode(text, negative)
         return _encoded(encoded.tensors, encoded.tokens)
 
 

@@ -58,7 +58,7 @@ from services.orchestrator.usecases.operations import OperationKeeper
 from services.orchestrator.usecases.progress import ProgressKeeper
 from services.orchestrator.usecases.quote import QuoteVideo
 from services.orchestrator.usecases.reading import Videos
-from services.orchestrator.usecases.watch import WatchVideo
+from services.orchestrator.usecases.watch import Learnt, WatchVideo
 from services.orchestrator.usecases.webhooks import Webhooks
 from services.orchestrator.webhooks.keyring import Keyring
 from services.orchestrator.webhooks.post import Poster
@@ -107,7 +107,7 @@ class _Composition:
         self._guard = UrlGuard(allow_private=settings.webhook_allow_private)
         self._secrets = _webhook_secrets(settings)
         self._keyring = Keyring(pool, self._secrets)
-        self._hub = Hub()
+        self._hub: Hub[Learnt] = Hub(settings.stream_heartbeat_s)
 
     async def build(self) -> None:
         await self._ensure_streams()
@@ -208,7 +208,7 @@ class _Composition:
             cancel=CancelVideo(self._engine),
             delete=DeleteVideo(self._engine),
             videos=Videos(self._pool),
-            watch=WatchVideo(self._pool, self._hub, settings.stream_heartbeat_s),
+            watch=WatchVideo(self._pool, self._hub),
             links=self._links,
         )
 

@@ -163,9 +163,6 @@ async def test_a_remix_asks_for_the_same_again(visit: Visit, screenshots: Path) 
     assert replace(again.spec, remix_of=None) == first.spec
 
 
-@pytest.mark.skip(
-    reason="passes alone and with its file, fails in a run of the whole suite; the cause is not found yet"
-)
 async def test_an_answer_that_was_lost_does_not_cost_a_second_video(visit: Visit) -> None:
     visit.mesh.lose_answers = 1
     await visit.open()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from services.common.catalogue import Native
 from triton_models.serving.denoiser import ClipPlan
-from triton_models.serving.errors import InvalidRequest
+from triton_models.serving.native import native_size
 from triton_models.serving.requests import ClipRequest
 
 
@@ -42,12 +42,7 @@ def plan_clip(native: Native, request: ClipRequest, grid: Grid) -> ClipPlan:
     Raises:
         InvalidRequest: the model does not make such clips.
     """
-    sizes = {str(aspect): size for aspect, size in native.sizes.items()}
-    if request.aspect_ratio not in sizes:
-        raise InvalidRequest(f"aspect ratio {request.aspect_ratio} is not one of {', '.join(sizes)}")
-    if request.duration_s > native.max_duration_s:
-        raise InvalidRequest(f"{request.duration_s:g} s is longer than {native.max_duration_s:g} s")
-    width, height = sizes[request.aspect_ratio]
+    width, height = native_size(native, request)
     frames = max(1, round(request.duration_s * native.fps))
     return clip_plan(frames, height, width, native.fps, grid)
 

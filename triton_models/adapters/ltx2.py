@@ -30,7 +30,8 @@ from torch import Tensor
 from triton_models.adapters.clips import Grid, latent_size, padded_frames
 from triton_models.adapters.decoder import FamilyDecoder
 from triton_models.adapters.denoiser import FamilyDenoiser, FamilySampling, Texts, load_scheduler, on_meta
-from triton_models.adapters.placement import Placement, digest_of
+from triton_models.adapters.placement import Placement
+from triton_models.modeling.engine import digest_of
 from triton_models.modeling.flow import SamplerState
 from triton_models.serving.denoiser import ClipPlan
 from triton_models.serving.parameters import ModelParameters

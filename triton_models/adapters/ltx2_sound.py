@@ -17,7 +17,8 @@ from diffusers.pipelines.ltx2.vocoder import LTX2Vocoder, LTX2VocoderWithBWE
 from numpy.typing import NDArray
 from torch import Tensor
 
-from triton_models.adapters.placement import Placement, class_of, digest_of
+from triton_models.adapters.placement import Placement, class_of
+from triton_models.modeling.engine import digest_of
 from triton_models.serving.audio import Sound, SoundStep
 from triton_models.serving.errors import InvalidRequest
 from triton_models.serving.files import read_tensors

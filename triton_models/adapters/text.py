@@ -1,11 +1,11 @@
-"""The text encoders that Mochi 1, LTX-2 and Wan were trained with, as their pipelines in diffusers use them."""
+"""The text encoders that Mochi 1, LTX-2, Wan and Open-Sora were trained with, used as their authors' pipelines do."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from diffusers import LTX2Pipeline, MochiPipeline, WanPipeline
@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, Gemma3ForConditionalGeneration, T5EncoderModel, UMT5EncoderModel
 
 from services.common.catalogue import TritonModel
+from triton_models.modeling.opensora.captions import MAX_TOKENS, caption_of, cleaned
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,25 @@ class EncodedText:
     """By the names that the family's denoiser reads, without a batch axis, in the encoder's precision."""
     tokens: int
     """Of the prompt, without padding."""
+
+
+class TextFamily(Protocol):
+    """The text encoder of a model, loaded."""
+
+    @classmethod
+    def load(cls, entry: TritonModel, device: torch.device) -> Self:
+        """Loads it from the disk alone, in the entry's precision.
+
+        Raises:
+            OSError: something is missing.
+        """
+
+    @classmethod
+    def parts(cls, entry: TritonModel) -> tuple[tuple[Path, str], ...]:
+        """Returns directory and name of all that decides the result."""
+
+    def encode(self, text: str, negative: str) -> EncodedText:
+        """Encodes a prompt and what its clip should not be."""
 
 
 class PipelineText(ABC):
@@ -41,33 +61,22 @@ class PipelineText(ABC):
         self._pipeline = pipeline
 
     @classmethod
-    def load(cls, entry: TritonModel, device: torch.device) -> PipelineText:
-        """Loads it from the disk alone, in the entry's precision.
-
-        Raises:
-            OSError: something is missing.
-        """
-        options = {"dtype": getattr(torch, entry.precision), "local_files_only": True, "use_safetensors": True}
-        directory = entry.text_encoder or entry.weights
+    def load(cls, entry: TritonModel, device: torch.device) -> Self:
+        """As `TextFamily.load`."""
+        tokenizer, encoder = _load(cls.encoder_class, entry)
         pipeline = cls.pipeline_class.from_pretrained(
-            entry.weights,
-            tokenizer=AutoTokenizer.from_pretrained(directory / "tokenizer", local_files_only=True),
-            # Dropout would make runs differ.
-            text_encoder=cls.encoder_class.from_pretrained(directory / "text_encoder", **options).eval(),
-            **dict.fromkeys(cls.absent),
-            **options,
+            entry.weights, tokenizer=tokenizer, text_encoder=encoder, **dict.fromkeys(cls.absent), **_options(entry)
         )
         return cls(pipeline.to(device))
 
     @classmethod
     def parts(cls, entry: TritonModel) -> tuple[tuple[Path, str], ...]:
-        """Returns directory and name of all that decides the result."""
-        directory = entry.text_encoder or entry.weights
+        """As `TextFamily.parts`."""
         own = ("model_index.json", *cls.weights)
-        return (directory, "tokenizer"), (directory, "text_encoder"), *((entry.weights, part) for part in own)
+        return *_parts(entry), *((entry.weights, part) for part in own)
 
     def encode(self, text: str, negative: str) -> EncodedText:
-        """Encodes a prompt and what its clip should not be."""
+        """As `TextFamily.encode`."""
         with torch.inference_mode():
             encoded = self._pipeline.encode_prompt(text, negative, max_sequence_length=self.length)
             tokens, tensors = self._tensors(*encoded)
@@ -128,5 +137,62 @@ class Ltx2Text(PipelineText):
         return mask.sum(), {f"{kind}_{name}": tensor[at:][:1] for kind, at in halves for name, tensor in both.items()}
 
 
-TEXTS: dict[str, type[PipelineText]] = {"MOCHI1": MochiText, "LTX2": Ltx2Text, "WAN": WanText}
+class OpenSoraText:
+    """T5 alone, without padding, which it would not see. The absence of text is learned, and the transformer's own."""
+
+    def __init__(self, tokenizer: Any, encoder: Any) -> None:
+        self._tokenizer = tokenizer
+        self._encoder = encoder
+
+    @classmethod
+    def load(cls, entry: TritonModel, device: torch.device) -> Self:
+        """As `TextFamily.load`."""
+        tokenizer, encoder = _load(T5EncoderModel, entry)
+        return cls(tokenizer, encoder.to(device))
+
+    @classmethod
+    def parts(cls, entry: TritonModel) -> tuple[tuple[Path, str], ...]:
+        """As `TextFamily.parts`."""
+        return _parts(entry)
+
+    def encode(self, text: str, negative: str) -> EncodedText:
+        """Encodes the caption of a prompt; nothing against it without a negative prompt."""
+        prompt = self._embed(caption_of(text))
+        against = self._embed(cleaned(negative)) if negative.strip() else prompt[:0]
+        tensors = {}
+        for name, embeddings in (("text", prompt), ("negative", against)):
+            tensors[f"{name}_embeddings"] = embeddings
+            tensors[f"{name}_mask"] = torch.ones(len(embeddings), dtype=torch.bool)
+        return EncodedText(tensors, len(prompt))
+
+    def _embed(self, caption: str) -> Tensor:
+        tokens = self._tokenizer(caption, max_length=MAX_TOKENS, truncation=True, return_tensors="pt")
+        with torch.inference_mode():
+            embeddings: Tensor = self._encoder(tokens.input_ids.to(self._encoder.device)).last_hidden_state[0]
+            return embeddings.cpu()
+
+
+TEXTS: dict[str, type[TextFamily]] = {
+    "MOCHI1": MochiText,
+    "LTX2": Ltx2Text,
+    "WAN": WanText,
+    "OPENSORA": OpenSoraText,
+}
 """By the model's name in the catalogue."""
+
+
+def _load(kind: Any, entry: TritonModel) -> tuple[Any, Any]:
+    """The tokenizer and the text encoder of an entry."""
+    directory = entry.text_encoder or entry.weights
+    tokenizer = AutoTokenizer.from_pretrained(directory / "tokenizer", local_files_only=True)
+    # Dropout would make runs differ.
+    return tokenizer, kind.from_pretrained(directory / "text_encoder", **_options(entry)).eval()
+
+
+def _options(entry: TritonModel) -> dict[str, Any]:
+    return {"dtype": getattr(torch, entry.precision), "local_files_only": True, "use_safetensors": True}
+
+
+def _parts(entry: TritonModel) -> tuple[tuple[Path, str], ...]:
+    directory = entry.text_encoder or entry.weights
+    return (directory, "tokenizer"), (directory, "text_encoder")

@@ -18,7 +18,8 @@ from torch import Tensor
 from triton_models.adapters.clips import Grid, latent_size
 from triton_models.adapters.decoder import FamilyDecoder
 from triton_models.adapters.denoiser import FamilyDenoiser, FamilySampling, Texts, load_scheduler
-from triton_models.adapters.placement import Placement, digest_of
+from triton_models.adapters.placement import Placement
+from triton_models.modeling.engine import digest_of
 from triton_models.modeling.flow import SamplerState
 from triton_models.serving.denoiser import ClipPlan
 from triton_models.serving.parameters import ModelParameters

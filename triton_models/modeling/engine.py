@@ -1,4 +1,4 @@
-"""What computes: two engines of the same hash give the same bits for the same model and request."""
+"""What computes: engines of the same hash give the same bits for models of the same digest and the same request."""
 
 from __future__ import annotations
 
@@ -44,6 +44,26 @@ def engine_hash(device: torch.device = _CPU) -> str:
         "cuda": torch.version.cuda,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def digest_of(weights: Path, *parts: str) -> str:
+    """Returns the lower-case hexadecimal sha256 of all files of some parts of a checkpoint, their names included.
+
+    It reads every byte, once per process, about a second for 2 GiB: names, sizes and times say nothing of the content.
+
+    Raises:
+        OSError: a part is missing.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        files = [weights / part, *sorted((weights / part).rglob("*"))]
+        if not files[0].exists():
+            raise FileNotFoundError(f"{weights} has no {part}")
+        for path in filter(Path.is_file, files):
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            digest.update(f"{path.relative_to(weights)} {content}\n".encode())
+    return digest.hexdigest()
 
 
 def _cpu() -> str:

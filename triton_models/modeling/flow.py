@@ -96,7 +96,8 @@ def noised_state(
     """
     if not 0 < strength <= 1:
         raise ValueError(f"strength {strength} is not above 0 and at most 1")
-    step = max(index for index, t in enumerate(timesteps) if t >= strength)
+    # A shift may leave the first level an ulp below 1.
+    step = max((index for index, t in enumerate(timesteps) if t >= strength), default=0)
     noise = seeded_noise(seed, 0, tuple(source.shape))
     return SamplerState(torch.lerp(source, noise, timesteps[step]), step, timesteps, solver, seed)
 

@@ -66,9 +66,9 @@ class ReferenceSampling:
 
     @property
     def digest(self) -> str:
-        """Of plan, prompt, seed, picture, and reference as it is used."""
+        """Of plan, prompts, seed, picture, and reference as it is used."""
         given = self.first_frame if self.reference is None else self.start().latent
-        return request_digest(self.generation, self.prompt, self.seed, given)
+        return request_digest(self.generation, self.prompt, self.seed, given, self.negative)
 
     def start(self) -> SamplerState:
         """Noise, over the reference and behind the picture where there are any."""

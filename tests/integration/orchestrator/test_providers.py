@@ -12,13 +12,13 @@ import pytest
 from kinemesh.orchestrator.v1 import job_service_pb2 as pb
 from kinemesh.video.v1 import video_pb2, video_service_pb2
 from tests.integration.orchestrator.driver import Driver, S, checkpoint, reason_of
-from tests.support.catalogue import write_catalogue
+from tests.support.catalogue import entry_of, write_catalogue
 
 
 @pytest.fixture(scope="module")
 def overrides(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("catalogue")
-    return {"catalogue_path": write_catalogue(folder, Path("weights"), ["SORA"])}
+    return {"catalogue_path": write_catalogue(folder, Path("weights"), SORA=entry_of("SORA"))}
 
 
 async def queued(driver: Driver, user: str, **fields: Any) -> pb.Job:

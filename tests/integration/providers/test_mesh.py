@@ -31,7 +31,7 @@ from services.common.settings import S3Settings
 from services.common.storage import ObjectRef, ObjectStore, open_object_store
 from tests.integration.providers.conftest import settings_for
 from tests.integration.replicas.pairs import make_pairs, quick
-from tests.support.catalogue import write_catalogue
+from tests.support.catalogue import entry_of, write_catalogue
 from tests.support.media import moving_scene, write_mezzanine
 from tests.support.providers.fake import FakeProvider, serving
 from tests.support.providers.openai import FakeOpenAI
@@ -131,7 +131,7 @@ async def bench(
     postgres_dsn: str, nats: Nats, objectstore: ObjectStoreServer, bucket_prefix: str, tmp_path: Path, clip: bytes
 ) -> AsyncIterator[Bench]:
     keys = prepare_keys(tmp_path / "keys")
-    catalogue = write_catalogue(tmp_path, write_text_model(tmp_path / "weights"), ["SORA"])
+    catalogue = write_catalogue(tmp_path, write_text_model(tmp_path / "weights"), SORA=entry_of("SORA"))
     common = quick(postgres_dsn, nats.url, objectstore, bucket_prefix, catalogue)
     common |= {
         "c2pa_certificate_chain_file": keys.c2pa_chain,

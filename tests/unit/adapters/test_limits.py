@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from tests.support.checkpoints.families import tiny_model
 from tests.unit.adapters.runs import DECODERS, DENOISERS, Run
 from triton_models.adapters.ltx2_sound import Ltx2SoundMaker
-from triton_models.adapters.placement import digest_of
+from triton_models.modeling.engine import digest_of
 from triton_models.serving.audio import AudioEngine
 from triton_models.serving.decoder import DecoderEngine
 from triton_models.serving.denoiser import DenoiserEngine

@@ -11,13 +11,15 @@ from kinemesh.video.v1 import video_service_pb2 as pb
 from services.common.catalogue import Catalogue, load_catalogue
 from services.common.errors import InvalidArgument
 from services.orchestrator.domain.spec import VideoSpec, read_spec
-from tests.support.catalogue import write_catalogue
+from tests.support.catalogue import entry_of, write_catalogue
 
 
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     folder = tmp_path_factory.mktemp("catalogue")
-    return load_catalogue(write_catalogue(folder, Path("weights"), ["VEO3", "SORA", "GEN4"]))
+    return load_catalogue(
+        write_catalogue(folder, Path("weights"), **{name: entry_of(name) for name in ("VEO3", "SORA", "GEN4")})
+    )
 
 
 def read(catalogue: Catalogue, **fields: Any) -> VideoSpec:
