@@ -8,10 +8,11 @@ PROMPT ?= a red ball bouncing on green grass
 PROMPTS ?= 100
 SEEDS ?= 20
 MINUTES ?= 0
+CASES ?= 4000
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs test chaos check protos studio train train-video train-audio train-speech train-turbo eval bench-models bench-checkpoints clean
+.PHONY: help setup run up down status logs test chaos fuzz check protos studio train train-video train-audio train-speech train-turbo eval bench-models bench-checkpoints clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +51,9 @@ chaos: setup ## kill everything under load, 20 seeds and the long tests: SEEDS=1
 	$(PYTHON) -m tests.chaos --seeds $(SEEDS) --minutes $(MINUTES)
 	$(PYTHON) -m pytest -m long tests/chaos tests/integration/replicas
 
+fuzz: setup ## send what the OpenAPI document allows and forbids, as two users, with every check: CASES=4000
+	$(PYTHON) -m tests.fuzz --cases $(CASES)
+
 check: setup ## style, types, import boundaries, contracts
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
@@ -84,6 +88,7 @@ train-speech: setup ## train the voice and the lips, after train-video
 train-turbo: setup ## distil the video transformer to 4 steps, after train-video
 	$(PYTHON) -m triton_models.training.turbo.paths
 	$(PYTHON) -m triton_models.training.turbo.student --minutes 15
+	$(PYTHON) -m triton_models.training.turbo.quantise
 
 eval: setup ## measure how well video and sound do what prompts say: make eval PROMPTS=100
 	$(PYTHON) -m triton_models.training.evaluate --prompts $(PROMPTS)

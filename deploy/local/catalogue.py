@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from deploy.local.home import ROOT, Home
+from services.worker.providers.settings import ProviderSettings
 
 CATALOGUE = ROOT / "deploy" / "catalogue.yaml"
 MODELS = ROOT / "deploy" / "models.yaml"
@@ -36,5 +37,7 @@ def read_entries(file: Path) -> dict[str, Entry]:
 
 
 def can_run(entry: Entry) -> bool:
-    """Whether what the model needs is here: the directory of its weights."""
-    return "weights" in entry and Path(entry["weights"]).is_dir()
+    """Whether what the model needs is here: the directory of its weights, or its provider's key in the environment."""
+    if entry["backend"] == "provider":
+        return ProviderSettings().missing_for(entry["provider"]) is None
+    return Path(entry["weights"]).is_dir()

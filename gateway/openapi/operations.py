@@ -8,6 +8,7 @@ from typing import Any
 
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 
+from gateway.openapi.constraints import IDS
 from gateway.openapi.contracts import Contracts, Method
 from gateway.openapi.schemas import Schema, Schemas
 
@@ -100,7 +101,7 @@ class Operations:
             "in": place,
             "required": place == "path",
             "description": self._schemas.comment_of(f"{message}.{field.name}"),
-            "schema": self._schemas.of_parameter(message, field),
+            "schema": self._schemas.of_parameter(message, field) | (IDS[field.name] if place == "path" else {}),
         }
 
     def _responses(self, method: Method, comment: str) -> dict[str, Schema]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.common.errors import InvalidArgument
-from services.common.formats import MAX_STYLE
+from services.common.formats import MAX_STYLE, MAX_STYLED_PROMPT
 
 TierName = Literal["REALTIME", "STANDARD", "CINEMA"]
 ModelName = Literal["VEO3", "SORA", "MOCHI1", "LTX2", "GEN4", "OPENSORA", "REFERENCE", "WAN"]
@@ -70,6 +70,8 @@ class _Model(_Entry):
     """Whether a clip can be made after a given video."""
     tiers: dict[TierName, TierProfile] = Field(min_length=1)
     """Tiers it serves."""
+    fallbacks: tuple[ModelName, ...] = ()
+    """Models that may take over where a request allows it, the first choice first; one not deployed is passed over."""
 
 
 class TritonModel(_Model):
@@ -94,6 +96,9 @@ class TritonModel(_Model):
     offload: Literal["none", "model", "sequential"] = "none"
     """What waits in main memory while it is not used: nothing, whole networks, or every layer. Needs a GPU."""
 
+    negative_prompt: ClassVar[bool] = True
+    seed: ClassVar[bool] = True
+
     @property
     def sound(self) -> bool:
         """Whether it makes sound; a request for sound is refused otherwise."""
@@ -116,6 +121,16 @@ class ProviderModel(_Model):
     """The provider's name of the model."""
     sound: bool = False
     """Whether it makes sound; a request for sound is refused otherwise."""
+    negative_prompt: bool = False
+    """Whether it heeds a negative prompt; a request with one is refused otherwise."""
+    seed: bool = False
+    """Whether it heeds a seed; a request with one is refused otherwise."""
+    max_prompt_utf16: int = Field(default=2 * MAX_STYLED_PROMPT, ge=1)
+    """Longest prompt it takes, its style included, in UTF-16 units."""
+    cost_usd_per_s: float = Field(ge=0)
+    """What a second of video costs, US dollars; recorded where the provider does not report its charge itself."""
+    cost_usd_per_credit: float = Field(default=0, ge=0)
+    """What a credit costs, US dollars, of a provider that reports its charge in credits."""
 
 
 ModelEntry: TypeAlias = Annotated[TritonModel | ProviderModel, Field(discriminator="backend")]
@@ -160,6 +175,13 @@ class Catalogue(_Entry):
             raise ValueError(f"default_model {self.default_model} is not among the models")
         return self
 
+    @model_validator(mode="after")
+    def _nobody_is_its_own_fallback(self) -> Catalogue:
+        for name, entry in self.models.items():
+            if name in entry.fallbacks or len(set(entry.fallbacks)) < len(entry.fallbacks):
+                raise ValueError(f"fallbacks of {name} name the model itself, or one twice")
+        return self
+
     def styled(self, style_preset: str, prompt: str, negative_prompt: str) -> tuple[str, str]:
         """What a model reads of a prompt and a negative prompt; without a style, what the user wrote.
 
@@ -176,6 +198,15 @@ class Catalogue(_Entry):
     def triton_models(self) -> dict[str, TritonModel]:
         """Those that run on Triton."""
         return {name: entry for name, entry in self.models.items() if isinstance(entry, TritonModel)}
+
+    @property
+    def provider_models(self) -> dict[str, ProviderModel]:
+        """Those behind other people's APIs."""
+        return {name: entry for name, entry in self.models.items() if isinstance(entry, ProviderModel)}
+
+    def fallbacks_of(self, name: ModelName) -> list[ModelName]:
+        """The deployed models that may take over from a model, the first choice first."""
+        return [fallback for fallback in self.models[name].fallbacks if fallback in self.models]
 
 
 def load_catalogue(path: Path) -> Catalogue:

@@ -41,7 +41,7 @@ _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 async def build(settings: Settings, runtime: Runtime) -> None:
     """Connects and migrates while the models load, and serves once they are there."""
     catalogue = load_catalogue(settings.catalogue_path)
-    loading = asyncio.create_task(asyncio.to_thread(_load, catalogue, settings.encoder_threads))
+    loading = asyncio.create_task(asyncio.to_thread(_load, catalogue, settings))
     pool = await runtime.enter(open_pool(settings, SERVICE))
     runtime.depends("postgres", (await runtime.enter(open_probe(settings))).ask)
     await migrate(settings, SERVICE, _VERSIONS)
@@ -79,8 +79,8 @@ async def _prepare_reference(settings: Settings, runtime: Runtime, store: Object
     return PrepareReference(fetcher, store, settings.s3_bucket_mezzanine, settings.sandbox_limits, scratch)
 
 
-def _load(catalogue: Catalogue, threads: int) -> Mapping[str, Model]:
+def _load(catalogue: Catalogue, settings: Settings) -> Mapping[str, Model]:
     # Importing torch takes seconds.
     from services.encoder.models import load_models
 
-    return load_models(catalogue, threads)
+    return load_models(catalogue, settings.encoder_threads, settings.encoder_device)

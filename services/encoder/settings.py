@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -26,6 +27,8 @@ class Settings(PostgresSettings, NatsSettings, S3Settings, OrphanSettings, Refer
     """The catalogue, which names the deployed models and where their weights are."""
     encoder_threads: int = Field(default=1, ge=1, le=64)
     """Threads that torch computes with."""
+    encoder_device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where it computes the text encoders of models that others trained; auto is a GPU where there is one."""
     encoder_concurrency: int = Field(default=16, ge=1)
     """Jobs at once in this process. Encoding and decoding go one by one; reference videos are fetched side by side, so
     that slow servers of some users do not keep the jobs of others waiting."""

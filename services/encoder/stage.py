@@ -20,14 +20,17 @@ class EncodingStage:
         self._prepare_reference = prepare_reference
 
     async def __call__(self, claim: Claim) -> None:
-        """Encodes the job's prompt, fetches its reference video if it has one, and queues it.
+        """Encodes the prompt, unless a provider will do that; fetches the reference video, if any; queues the job.
 
         Raises:
             JobFailedError: REFERENCE_VIDEO_UNUSABLE.
             InvalidArgument: The catalogue has lost the job's model or style.
         """
-        embedding, _ = await self._encode_prompt(convert.to_prompt(convert.to_request(claim.job, self._catalogue)))
-        artifacts = job_service_pb2.JobArtifacts(prompt_embedding_uri=embedding.uri)
+        prompt = convert.to_prompt(convert.to_request(claim.job, self._catalogue))
+        artifacts = job_service_pb2.JobArtifacts()
+        if prompt.model not in self._catalogue.provider_models:
+            embedding, _ = await self._encode_prompt(prompt)
+            artifacts.prompt_embedding_uri = embedding.uri
         if url := claim.job.request.prompt_config.reference_video:
             stored = await self._prepare_reference(url, convert.to_clip(claim.job, self._catalogue))
             artifacts.reference_video.CopyFrom(convert.from_object(stored))

@@ -16,7 +16,7 @@ from kinemesh.video.v1 import (
     webhook_service_pb2_grpc,
 )
 from services.common.addresses import UrlGuard
-from services.common.catalogue import Catalogue, load_catalogue
+from services.common.catalogue import load_catalogue
 from services.common.jetstream import JetStream, open_jetstream
 from services.common.lifecycle import Runtime, every
 from services.common.migrations import migrate
@@ -53,10 +53,12 @@ from services.orchestrator.usecases.engine import JobEngine
 from services.orchestrator.usecases.estimate import Estimator
 from services.orchestrator.usecases.inspection import Inspection
 from services.orchestrator.usecases.lifecycle import Lifecycle
+from services.orchestrator.usecases.move import MoveJob
+from services.orchestrator.usecases.operations import OperationKeeper
 from services.orchestrator.usecases.progress import ProgressKeeper
 from services.orchestrator.usecases.quote import QuoteVideo
 from services.orchestrator.usecases.reading import Videos
-from services.orchestrator.usecases.watch import WatchVideo
+from services.orchestrator.usecases.watch import Learnt, WatchVideo
 from services.orchestrator.usecases.webhooks import Webhooks
 from services.orchestrator.webhooks.keyring import Keyring
 from services.orchestrator.webhooks.post import Poster
@@ -94,6 +96,7 @@ class _Composition:
         self._pool = pool
         self._jetstream = jetstream
         self._store = store
+        self._catalogue = load_catalogue(settings.catalogue_path)
         self._album = album
         self._relay = OutboxRelay(pool, jetstream.publish)
         self._engine = JobEngine(pool, self._relay.wake, LiveFeed(jetstream.client), settings.lease_s)
@@ -104,7 +107,7 @@ class _Composition:
         self._guard = UrlGuard(allow_private=settings.webhook_allow_private)
         self._secrets = _webhook_secrets(settings)
         self._keyring = Keyring(pool, self._secrets)
-        self._hub = Hub()
+        self._hub: Hub[Learnt] = Hub(settings.stream_heartbeat_s)
 
     async def build(self) -> None:
         await self._ensure_streams()
@@ -185,30 +188,32 @@ class _Composition:
     def _job_use_cases(self) -> JobUseCases:
         return JobUseCases(
             claims=Claims(self._engine),
-            lifecycle=Lifecycle(self._engine, self._policy, self._store.head),
+            lifecycle=Lifecycle(self._engine, self._policy, self._store.head, self._catalogue.provider_models),
+            move=MoveJob(self._engine),
+            operations=OperationKeeper(self._engine),
             progress=ProgressKeeper(self._engine, previews=self._settings.previews),
             inspection=Inspection(self._pool),
         )
 
     def _video_use_cases(self, safety: SafetyClient, billing: BillingClient) -> VideoUseCases:
-        settings = self._settings
-        catalogue = load_catalogue(settings.catalogue_path)
+        settings, catalogue = self._settings, self._catalogue
         limits = Limits(settings.max_unfinished_jobs, settings.retry_after_s)
         return VideoUseCases(
             catalogue=catalogue,
             webhook_guard=self._guard,
             reference_guard=UrlGuard(allow_private=settings.reference_video_allow_private),
             album=self._album,
-            accept=AcceptVideo(self._engine, self._accept_ports(safety, billing, catalogue), limits),
+            accept=AcceptVideo(self._engine, self._accept_ports(safety, billing), limits),
             quote=QuoteVideo(billing, Estimator(self._pool, catalogue)),
             cancel=CancelVideo(self._engine),
             delete=DeleteVideo(self._engine),
             videos=Videos(self._pool),
-            watch=WatchVideo(self._pool, self._hub, settings.stream_heartbeat_s),
+            watch=WatchVideo(self._pool, self._hub),
             links=self._links,
         )
 
-    def _accept_ports(self, safety: SafetyClient, billing: BillingClient, catalogue: Catalogue) -> AcceptPorts:
+    def _accept_ports(self, safety: SafetyClient, billing: BillingClient) -> AcceptPorts:
+        catalogue = self._catalogue
         return AcceptPorts(
             wait_limit_s=self._settings.wait_limit_s,
             safety=safety,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -138,9 +139,10 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
     async def WatchVideo(self, request: pb.WatchVideoRequest, context: Context) -> AsyncIterator[pb.WatchVideoResponse]:
         """Streams a video's events; no longer than the token lasts, up to the time between two heartbeats."""
         events = self._do.watch(caller.user_id(context), request.request_id, request.last_event_id)
+        expires_at = caller.token_expires_at(context)
         async with aclosing(events):
             async for event in events:
-                if caller.token_expired(context):
+                if time.time() >= expires_at:
                     raise Unauthenticated("UNAUTHENTICATED", "the token has expired; resume with another")
                 response = watch_response(event, self._do.links)
                 if response is not None:
@@ -150,10 +152,11 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         """Streams a video's events as server-sent events."""
         last_event_id = caller.metadata(context).get("last-event-id", "")
         events = self._do.watch(caller.user_id(context), request.request_id, last_event_id)
+        expires_at = caller.token_expires_at(context)
         started = False
         async with aclosing(events):
             async for event in events:
-                if started and caller.token_expired(context):
+                if started and time.time() >= expires_at:
                     return
                 chunk = server_sent(event, self._do.links)
                 if not started:

@@ -52,7 +52,7 @@ class DecodeStage:
         await work.advance(following, job_service_pb2.JobArtifacts(mezzanine=artifact(stored)))
 
     async def _decode(self, work: Work) -> None:
-        async with aclosing(self._triton.stream(work.model.video_vae, _request(work))) as messages:
+        async with aclosing(self._triton.stream(work.triton_model.video_vae, _request(work))) as messages:
             plan = await anext(messages)
             writer = MezzanineWriter(work.files.mezzanine, width=plan["width"], height=plan["height"], fps=plan["fps"])
             try:

@@ -74,7 +74,7 @@ class GenerateStage:
     ) -> tuple[Message, Message | None]:
         """Returns the plan, and the latents or, if the model was asked to stop, None."""
         plan: Message = {}
-        async with aclosing(self._triton.stream(work.model.dit, self._request(work, checkpoint))) as messages:
+        async with aclosing(self._triton.stream(work.triton_model.dit, self._request(work, checkpoint))) as messages:
             async for message in messages:
                 for written in message.get("checkpoints", ()):
                     committer.submit(written)
@@ -125,7 +125,7 @@ def _given(work: Work) -> Message:
         given["first_frame"] = str(work.files.first_frame)
     if artifacts.HasField("reference_video"):
         given["reference"] = str(work.files.reference)
-        given["reference_strength"] = work.job.request.prompt_config.reference_strength
+        given["strength"] = work.job.request.prompt_config.reference_strength
         given["reference_steps"] = work.total_steps
     return given
 

@@ -15,8 +15,8 @@ from services.common.storage import ObjectRef, ObjectStore
 from services.worker.threads import in_thread
 from services.worker.work import Work
 
-MAX_EMBEDDINGS_BYTES = 64 * 1024 * 1024
-"""Far above what 2000 code points can need; a larger object is not one of embeddings."""
+MAX_EMBEDDINGS_BYTES = 128 * 1024 * 1024
+"""Twice what the largest need: LTX-2's two texts for picture and sound in float32. More is not embeddings."""
 
 
 async def fetch_embeddings(objects: ObjectStore, work: Work) -> None:

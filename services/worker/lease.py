@@ -107,6 +107,13 @@ class JobLease(Claim):
 
         await self._ask(save)
 
+    async def save_operation(self, operation: job_service_pb2.ProviderOperation) -> None:
+        """Commits a provider's operation, or what is new of it; raises as `advance`."""
+        request = job_service_pb2.SaveOperationRequest(
+            request_id=self.request_id, epoch=self.epoch, operation=operation
+        )
+        await self._change(lambda: self._jobs.SaveOperation(request))
+
     async def checkpoints(self) -> Sequence[checkpoint_pb2.VideoJobCheckpoint]:
         """All committed checkpoints, newest first."""
         request = job_service_pb2.ListCheckpointsRequest(request_id=self.request_id)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Protocol
 
 from kinemesh.scheduler.v1 import worker_pb2
-from services.common.catalogue import Catalogue, TritonModel
+from services.common.catalogue import Catalogue, ModelEntry, TritonModel
 from services.worker.errors import ModelBrokenError, ModelFailedError, TritonUnavailableError
 from services.worker.metrics import MODEL_LOADS, MODEL_REPAIRS
 from services.worker.state import LoadedModel, WorkerState
@@ -29,6 +30,20 @@ def evictions(loaded: Sequence[LoadedModel], wanted_gb: float, capacity_gb: floa
         leaving.append(model)
         used_gb -= model.memory_gb
     return leaving
+
+
+class Models(Protocol):
+    """What a worker can draw with."""
+
+    @property
+    def names(self) -> list[str]:
+        """Models that are offered to the scheduler now."""
+
+    async def ensure(self, name: str) -> ModelEntry:
+        """Returns a model once it can be used; raises what `services.worker.errors` has."""
+
+    async def recover(self, name: str, error: Exception) -> None:
+        """Makes a model work again, before the next job comes, after a job failed with an error."""
 
 
 class ModelPool:
@@ -65,6 +80,17 @@ class ModelPool:
                 self._state.models.remove(loaded)
                 self._state.models.append(loaded)
         return entry
+
+    async def recover(self, name: str, error: Exception) -> None:
+        """Repairs what an error says is broken, or sees to it that no job comes; see Models."""
+        if isinstance(error, TritonUnavailableError):
+            self.forget()
+        elif isinstance(error, ModelBrokenError):
+            try:
+                await self.repair(name)
+            except (ModelBrokenError, TritonUnavailableError) as still:
+                logger.warning("model is not repairable", extra={"model": name, "cause": str(still)})
+                self.forget()
 
     async def repair(self, name: str) -> None:
         """Replaces the processes of a model that do not answer; raises as `ensure`."""

@@ -58,6 +58,11 @@ class JobFiles:
         return self.directory / "mezzanine.mkv"
 
     @property
+    def result(self) -> Path:
+        """A video as its provider sent it."""
+        return self.directory / "result"
+
+    @property
     def sound(self) -> Path:
         """The sound."""
         return self.directory / "sound.wav"

@@ -63,9 +63,9 @@ class SoundStage:
 
 
 def _model(work: Work) -> str:
-    if work.model.audio is None:
+    if work.triton_model.audio is None:
         raise ModelFailedError("INVALID_REQUEST", "the model makes no sound")
-    return work.model.audio
+    return work.triton_model.audio
 
 
 def _request(work: Work, prompt: str) -> Message:

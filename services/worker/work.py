@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kinemesh.orchestrator.v1 import checkpoint_pb2, job_service_pb2
 from kinemesh.video.v1 import video_pb2
-from services.common.catalogue import TritonModel
+from services.common.catalogue import ModelEntry, TritonModel
 from services.worker.errors import GivenBackError
 from services.worker.lease import JobLease, Progress
 from services.worker.metrics import STEP_SECONDS
@@ -33,6 +34,13 @@ class StopRequest:
         """Returns once somebody asked."""
         await self._asked.wait()
 
+    async def sleep(self, seconds: float) -> None:
+        """Waits; raises GivenBackError as soon as somebody asks."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._asked.wait()
+        self.check()
+
     def check(self) -> None:
         """Raises GivenBackError if somebody asked."""
         if self._asked.is_set():
@@ -46,10 +54,16 @@ class Work:
     lease: JobLease
     checkpoint: checkpoint_pb2.VideoJobCheckpoint | None
     """The one the scheduler named to resume from."""
-    model: TritonModel
+    model: ModelEntry
     files: JobFiles
     stop: StopRequest
     state: WorkerState
+
+    @property
+    def triton_model(self) -> TritonModel:
+        """The model, for the stages that run on Triton."""
+        assert isinstance(self.model, TritonModel)  # noqa: S101 - their worker loads no other
+        return self.model
 
     @property
     def job(self) -> job_service_pb2.Job:
@@ -95,3 +109,8 @@ class Work:
         """Commits a stage's result and enters the next state; raises as `Claim.advance`."""
         self.lease.forget_steps()
         await self.lease.advance(to_status, artifacts=artifacts, gpu_time_ms=self.state.busy.take_ms())
+
+
+def model_name(job: job_service_pb2.Job) -> str:
+    """The job's model as the catalogue names it."""
+    return video_pb2.Model.Name(job.request.generation_config.model).removeprefix("MODEL_")

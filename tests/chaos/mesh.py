@@ -20,10 +20,10 @@ from deploy.local.process import Program
 from deploy.local.servers.triton import Triton
 from deploy.local.supervisor import Component
 from services.common.faults import VARIABLE
-from tests.chaos.faults.kept import Watch, supervised
 from tests.chaos.faults.points import RacePoints
 from tests.chaos.faults.processes import command_of, descendants, kill_all
 from tests.chaos.faults.proxy import FaultProxy, fault_proxy
+from tests.support.kept import Watch, supervised
 from tests.support.mesh import RunningMesh
 from tests.support.waiting import eventually
 

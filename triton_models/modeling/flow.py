@@ -83,16 +83,23 @@ def initial_state(shape: tuple[int, ...], seed: int, timesteps: tuple[float, ...
     return SamplerState(seeded_noise(seed, 0, shape), 0, timesteps, solver, seed)
 
 
-def noised_state(
-    source: Tensor, strength: float, steps: int, seed: int, timesteps: tuple[float, ...], solver: Solver
+def noised_state(  # noqa: PLR0913, PLR0917 - each is a part of the state
+    source: Tensor,
+    strength: float,
+    seed: int,
+    timesteps: tuple[float, ...],
+    solver: Solver,
+    steps: int | None = None,
 ) -> SamplerState:
     """Returns `source` with noise of the level `strength`, before `steps` steps along the rest of the schedule's curve.
 
     Sampling from there keeps what that much noise has not hidden: the layout at low strength, hardly a colour near 1.
+    By default that share of the schedule's steps is taken.
 
     Raises:
         ValueError: strength is not above 0 and at most 1, or there is no step.
     """
+    steps = max(1, round(strength * (len(timesteps) - 1))) if steps is None else steps
     if not 0 < strength <= 1 or steps < 1:
         raise ValueError(f"strength {strength} is not above 0 and at most 1, or {steps} are no steps")
     left = _rest_of(timesteps, strength, steps)

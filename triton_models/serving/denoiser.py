@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from triton_models.modeling.checkpoint import CheckpointError, Origin, read_checkpoint
-from triton_models.modeling.engine import engine_hash
+from triton_models.modeling.engine import choose_device, engine_hash
 from triton_models.modeling.flow import SamplerState
 from triton_models.serving.checkpoint_writer import CheckpointWriter
 from triton_models.serving.errors import CheckpointRefused
@@ -98,7 +98,7 @@ class DenoiserEngine:
     def load(cls, parameters: ModelParameters, load: Callable[[ModelParameters], Denoiser]) -> DenoiserEngine:
         """Loads the networks; errors as `prepare_process` and `load`."""
         prepare_process(parameters.threads)
-        return cls(load(parameters), parameters.scratch_dir, engine_hash())
+        return cls(load(parameters), parameters.scratch_dir, engine_hash(choose_device(parameters.device)))
 
     def run(self, text: str) -> Iterator[Message]:
         """Yields the plan, a step after each denoising step, and last the result, or `stopped` if it was asked to stop.

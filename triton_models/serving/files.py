@@ -106,6 +106,18 @@ def write_latents(path: Path, latents: Mapping[str, Tensor]) -> Message:
     }
 
 
+def read_tensors(path: Path, *names: str) -> dict[str, Tensor]:
+    """Returns the named tensors of a file.
+
+    Raises:
+        InvalidRequest: the file is missing, is not one of tensors, or lacks one.
+    """
+    tensors = _read(path)
+    if missing := [name for name in names if name not in tensors]:
+        raise InvalidRequest(f"{path.name} lacks {', '.join(missing)}")
+    return {name: tensors[name] for name in names}
+
+
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         return load(path.read_bytes())

@@ -17,6 +17,7 @@ ENVIRONMENT = {
     "catalogue": "KINEMESH_CATALOGUE_PATH",
     "scratch_dir": "KINEMESH_SCRATCH_DIRECTORY",
     "threads": "KINEMESH_TRITON_THREADS",
+    "device": "KINEMESH_TRITON_DEVICE",
 }
 """Environment variable that overrides a parameter, by parameter."""
 
@@ -31,6 +32,8 @@ class ModelParameters:
     """The only directory in which requests may name files; shared with the worker."""
     threads: int
     """CPU threads of this process."""
+    device: str = "auto"
+    """cpu, cuda, or auto for a GPU where there is one."""
 
     @classmethod
     def from_triton(cls, args: Mapping[str, str], environ: Mapping[str, str]) -> ModelParameters:
@@ -55,6 +58,7 @@ class ModelParameters:
             entry=entry,
             scratch_dir=Path(values["scratch_dir"]).resolve(),
             threads=int(values["threads"]),
+            device=values["device"],
         )
 
 

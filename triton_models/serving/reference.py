@@ -69,16 +69,16 @@ class ReferenceSampling:
 
     @property
     def digest(self) -> str:
-        """Of plan, prompt, seed, picture, and reference as it is used."""
+        """Of plan, prompts, seed, picture, and reference as it is used."""
         given = self.first_frame if self.reference is None else self.start().latent
-        return request_digest(self.generation, self.prompt, self.seed, given)
+        return request_digest(self.generation, self.prompt, self.seed, given, self.negative)
 
     def start(self) -> SamplerState:
         """Noise, over the reference and behind the picture where there are any."""
         if self.reference is None:
             return start(self.generation, self.seed, self.first_frame)
         return restart(
-            self.generation, self.seed, self.reference, self.strength, self.reference_steps, self.first_frame
+            self.generation, self.seed, self.reference, self.strength, self.first_frame, self.reference_steps
         )
 
     def steps(self, state: SamplerState) -> Iterator[SamplerState]:
@@ -128,7 +128,7 @@ class ReferenceDenoiser:
             negative=negative,
             first_frame=first_frame,
             reference=None if request.reference is None else self._encoded(plan, read_frames(request.reference)),
-            strength=request.reference_strength,
+            strength=request.strength,
             reference_steps=request.reference_steps,
             previewer=self.previewer,
         )

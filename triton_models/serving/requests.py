@@ -61,7 +61,7 @@ class DitRequest(ClipRequest):
     reference: ScratchPath | None = None
     """Safetensors with `frames`, uint8 [frames, height, width, 3] of any size at the clip's rate, that the clip is made
     after. Where they are too few, the last one is repeated."""
-    reference_strength: float = Field(default=1.0, gt=0, le=1)
+    strength: float = Field(default=1.0, gt=0, le=1)
     """Level of the noise that hides the reference where sampling begins."""
     reference_steps: int | None = Field(default=None, ge=1, le=100)
     """Denoising steps from there; None for that share of `steps`."""

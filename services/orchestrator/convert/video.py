@@ -14,7 +14,7 @@ from services.orchestrator.domain.spec import TIERS
 from services.orchestrator.domain.status import Status
 
 if TYPE_CHECKING:
-    from services.common.catalogue import Catalogue, ModelEntry
+    from services.common.catalogue import Catalogue, ModelName
     from services.orchestrator.domain.job import Job
     from services.orchestrator.links import Links
     from services.orchestrator.usecases.estimate import Estimate
@@ -61,10 +61,11 @@ def models(catalogue: Catalogue) -> pb.ListModelsResponse:
         pb.StylePreset(name=name, description=style.description)
         for name, style in sorted(catalogue.style_presets.items())
     ]
-    return pb.ListModelsResponse(models=[_model(name, catalogue.models[name]) for name in names], style_presets=styles)
+    return pb.ListModelsResponse(models=[_model(name, catalogue) for name in names], style_presets=styles)
 
 
-def _model(name: str, entry: ModelEntry) -> pb.DeployedModel:
+def _model(name: ModelName, catalogue: Catalogue) -> pb.DeployedModel:
+    entry = catalogue.models[name]
     tiers = [
         pb.TierDefaults(tier=tier, num_inference_steps=profile.steps, guidance_scale=profile.guidance_scale)
         for tier in TIERS
@@ -89,6 +90,9 @@ def _model(name: str, entry: ModelEntry) -> pb.DeployedModel:
         makes_sound=entry.sound,
         takes_first_frame=entry.first_frame,
         takes_reference_video=entry.reference_video,
+        fallbacks=catalogue.fallbacks_of(name),
+        takes_negative_prompt=entry.negative_prompt,
+        takes_seed=entry.seed,
     )
 
 
@@ -115,6 +119,7 @@ def video(job: Job, links: Links) -> pb.GetVideoResponse:
         gpu_time_ms=min(job.gpu_time_ms, _MAX_INT32) if completed else None,
         settings=_settings(job),
         remix_of=str(job.remix_of) if job.remix_of else None,
+        requested_model=job.requested_model,
     )
 
 

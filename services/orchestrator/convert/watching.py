@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from google.api.httpbody_pb2 import HttpBody
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from services.orchestrator.domain.job import Job
     from services.orchestrator.links import Links
 
+_KEPT = 512
+"""Events whose text is kept for other streams of the same video; only the newest are asked for again."""
 _HEARTBEAT = ": still here\n\n"
 
 
@@ -49,6 +52,7 @@ def error_event(job: Job) -> pb.ErrorEvent:
     return pb.ErrorEvent(error_code=job.error_code or "", error_message=job.error_message or "")
 
 
+@lru_cache(maxsize=_KEPT)
 def server_sent(event: WatchEvent, links: Links) -> HttpBody | None:
     """An event as text/event-stream; None for what the source's stream does not have."""
     if isinstance(event, Silence):

@@ -106,6 +106,13 @@ class Job:
     webhook_secret: bytes | None
     remix_of: UUID | None
 
+    fallbacks: list[dict[str, Any]]
+    """Models that may take over, the first choice first, each with the columns that a move sets."""
+    requested_model: str | None
+    """The model asked for, once the job has moved."""
+    provider_cost_usd: Decimal | None
+    """What providers charged so far; None until one has."""
+
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None

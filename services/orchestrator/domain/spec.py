@@ -7,14 +7,15 @@ import binascii
 import math
 import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal, TypeAlias, cast
 from uuid import UUID
 
 from kinemesh.video.v1 import video_service_pb2
 from services.common.addresses import url_problem
-from services.common.catalogue import Catalogue, ModelEntry, ModelName, TierName, TritonModel
+from services.common.catalogue import Catalogue, ModelEntry, ModelName, ProviderModel, TierName, TritonModel
 from services.common.errors import FieldViolation, InvalidArgument
 from services.common.formats import ASPECT_RATIOS, FRAME_RATES, MAX_PROMPT, SHORT_SIDES_PX
 from services.orchestrator.pictures.header import picture_problem
@@ -35,6 +36,7 @@ Request: TypeAlias = video_service_pb2.CreateVideoRequest
 _Number: TypeAlias = Literal[
     "duration_seconds", "num_inference_steps", "guidance_scale", "priority", "reference_strength"
 ]
+_DENOISING: tuple[_Number, ...] = ("num_inference_steps", "guidance_scale")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,8 @@ class VideoSpec:
     webhook_secret: str
     priority: int
     remix_of: UUID | None
+    fallbacks: tuple[VideoSpec, ...] = ()
+    """The same video by each model that may take it over, the first choice first."""
 
     @property
     def steps_taken(self) -> int:
@@ -143,8 +147,25 @@ def read_spec(request: Request, catalogue: Catalogue) -> VideoSpec:
         priority=int(_within(findings, request, "priority", DEFAULT_PRIORITY, 0, 1000)),
         remix_of=_id(findings, "remix_of", request.remix_of),
     )
+    _refuse_unheeded(findings, request, entry)
+    _refuse_longer(findings, styled_prompt, entry)
     findings.raise_if_any(catalogue)
-    return spec
+    return replace(spec, fallbacks=_fallbacks(request, spec, catalogue)) if request.allow_fallback else spec
+
+
+def _fallbacks(request: Request, spec: VideoSpec, catalogue: Catalogue) -> tuple[VideoSpec, ...]:
+    """Whoever may take over must serve the tier and draw all that is asked for, as if it were asked itself."""
+    found = []
+    for name in catalogue.fallbacks_of(spec.model):
+        twin = Request()
+        twin.CopyFrom(request)
+        twin.model, twin.tier, twin.allow_fallback = name, spec.tier, False
+        with suppress(InvalidArgument):
+            found.append(read_spec(twin, catalogue))
+    if not found:
+        text = "no deployed model could take this video over"
+        raise InvalidArgument.of_field("allow_fallback", text, reason="UNSUPPORTED_FIELD")
+    return tuple(found)
 
 
 def clean_text(text: str) -> str | None:
@@ -327,3 +348,25 @@ def _is_secret(secret: str) -> bool:
     except (binascii.Error, ValueError):
         return False
     return secret.startswith("whsec_") and 24 <= len(key) <= 64
+
+
+def _refuse_longer(findings: _Findings, prompt: str, entry: ModelEntry) -> None:
+    """A provider may take less than we do."""
+    if isinstance(entry, ProviderModel) and len(prompt.encode("utf-16-le")) // 2 > entry.max_prompt_utf16:
+        text = f"must have at most {entry.max_prompt_utf16} UTF-16 units for this model, its style included"
+        findings.add("prompt", text)
+
+
+def _refuse_unheeded(findings: _Findings, request: Request, entry: ModelEntry) -> None:
+    """A provider has no setting for what our own models are told."""
+    unheeded = {
+        "negative_prompt": bool(request.negative_prompt) and not entry.negative_prompt,
+        "seed": request.HasField("seed") and not entry.seed,
+    }
+    if isinstance(entry, ProviderModel):
+        sound = request.audio_config
+        unheeded |= {field: request.HasField(field) for field in _DENOISING}
+        unheeded["audio_config.include_music"] = sound.include_music
+        unheeded["audio_config.include_ambient"] = sound.HasField("include_ambient") and not sound.include_ambient
+    for field in (field for field, sent in unheeded.items() if sent):
+        findings.add(field, "the model has no such setting", "UNSUPPORTED_FIELD")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -99,6 +100,23 @@ async def apply(connection: Connection, job: Job, change: Change, lease_s: float
     changed = Job.from_row(row)
     await _announce(connection, changed, job.status)
     return changed
+
+
+async def keep_operations(
+    connection: Connection, job: Job, operations: list[dict[str, Any]], cost_usd: Decimal | None, lease_s: float
+) -> Job:
+    """Stores a job's operations at providers and what they cost together; the caller holds the row's lock."""
+    row = await connection.fetchrow(
+        f"""UPDATE video_generations SET artifacts = $2, provider_cost_usd = $3,
+            lease_expires_at = clock_timestamp() + make_interval(secs => $4)
+        WHERE request_id = $1 {_RETURNING}""",  # noqa: S608 - constants
+        job.request_id,
+        {**job.artifacts, "operations": operations},
+        cost_usd,
+        lease_s,
+    )
+    assert row is not None  # noqa: S101 - it is locked
+    return Job.from_row(row)
 
 
 async def erase(connection: Connection, request_id: UUID) -> None:

@@ -244,6 +244,7 @@ class AcceptVideo:
             "planned_step_ms": estimate.timing.step_ms,
             "planned_fixed_s": estimate.timing.fixed_s,
             "work_limit_s": self._ports.work_limit_s(spec),
+            "fallbacks": [await self._fallback(fallback) for fallback in spec.fallbacks],
         }
         response, job = await transact(self._engine.pool, partial(self._insert, hold, columns, estimate))
         race_point("orchestrator.accept.committed")
@@ -256,6 +257,18 @@ class AcceptVideo:
         except ContentBlocked:
             await self._ports.pictures.drop(picture)
             raise
+
+    async def _fallback(self, spec: VideoSpec) -> dict[str, Any]:
+        """The columns that a move to this model sets."""
+        timing = (await self._ports.estimate(spec)).timing
+        return {
+            "model": spec.model,
+            "num_inference_steps": spec.steps,
+            "guidance_scale": str(spec.guidance_scale),
+            "planned_step_ms": timing.step_ms,
+            "planned_fixed_s": timing.fixed_s,
+            "work_limit_s": self._ports.work_limit_s(spec),
+        }
 
     async def _fixed_quote(self, hold: Hold, entry: Entry, spec: VideoSpec) -> Quote:
         """The price is fixed before it is held: a retry after a change of prices must hold the same."""

@@ -117,7 +117,7 @@ async def test_a_clip_begins_with_a_picture_and_is_made_after_a_video(inference:
     async def latent(strength: float, output: str, **changes: Any) -> tuple[list[Message], NDArray[np.float32]]:
         path = str(directory / output)
         messages = await run(
-            inference, request_in(inference, directory, **given, reference_strength=strength, output=path, **changes)
+            inference, request_in(inference, directory, **given, strength=strength, output=path, **changes)
         )
         return messages, load_file(path)["latent"]
 

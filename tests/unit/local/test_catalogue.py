@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from deploy.local.catalogue import CATALOGUE, MODELS, write_catalogue
 from deploy.local.home import open_home
+from deploy.local.mesh import make_mesh
 from services.common.catalogue import load_catalogue
+
+
+def test_providers_models_are_deployed_whose_key_is_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KINEMESH_OPENAI_VIDEOS_BASE_URL", "http://127.0.0.1:1/v1")
+    home = open_home(tmp_path, ports="free")
+    catalogue = write_catalogue(home)
+    assert set(load_catalogue(catalogue).provider_models) == {"SORA"}
+    names = {component.program.name for component in make_mesh(home, catalogue).components()}
+    assert "providers" in names
+    assert "providers" not in {component.program.name for component in make_mesh(home).components()}
 
 
 def test_models_are_deployed_whose_weights_are_there(tmp_path: Path) -> None:

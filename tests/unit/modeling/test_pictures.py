@@ -105,11 +105,11 @@ def test_a_clip_made_from_a_clip_keeps_more_at_low_strength() -> None:
     assert (made.latent - source).square().mean() < (anew.latent - source).square().mean()
     for strength, steps in ((0, 1), (1.1, 1), (0.5, 0)):
         with pytest.raises(ValueError, match="strength"):
-            restart(plan, 3, source, strength, steps)
+            restart(plan, 3, source, strength, steps=steps)
 
 
 def test_the_rest_of_a_schedule_is_spaced_as_the_schedule() -> None:
-    levels = noised_state(torch.zeros(1, 1, 1, 1, 16), 0.8, 3, 0, shifted_schedule(6, 4.0), "euler").timesteps
+    levels = noised_state(torch.zeros(1, 1, 1, 1, 16), 0.8, 0, shifted_schedule(6, 4.0), "euler", 3).timesteps
     assert levels == pytest.approx(shifted_schedule(6, 4.0)[3:])
 
 

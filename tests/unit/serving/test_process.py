@@ -28,24 +28,29 @@ def test_the_environment_overrides_the_parameters(tmp_path: Path) -> None:
     write_catalogue(tmp_path, tmp_path / "weights")
     (tmp_path / "repository" / "dit").mkdir(parents=True)
     given = {"model": "REFERENCE", "catalogue": "../../catalogue.yaml", "scratch_dir": "/scratch", "threads": "2"}
-    args = triton_args(tmp_path, **given)
+    args = triton_args(tmp_path, **given, device="auto")
     entry = reference_at(tmp_path / "weights")
     assert ModelParameters.from_triton(args, {}) == ModelParameters(entry, Path("/scratch"), 2)
-    environ = {"KINEMESH_SCRATCH_DIRECTORY": str(tmp_path), "KINEMESH_TRITON_THREADS": "1"}
-    assert ModelParameters.from_triton(args, environ) == ModelParameters(entry, tmp_path, 1)
+    environ = {
+        "KINEMESH_SCRATCH_DIRECTORY": str(tmp_path),
+        "KINEMESH_TRITON_THREADS": "1",
+        "KINEMESH_TRITON_DEVICE": "cpu",
+    }
+    assert ModelParameters.from_triton(args, environ) == ModelParameters(entry, tmp_path, 1, "cpu")
     elsewhere = write_catalogue(tmp_path / "repository", tmp_path / "other")
     moved = ModelParameters.from_triton(args, {"KINEMESH_CATALOGUE_PATH": str(elsewhere)})
     assert moved.entry.weights == tmp_path / "other"
 
 
 def test_a_missing_parameter_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="scratch_dir, threads"):
+    with pytest.raises(ValueError, match="scratch_dir, threads, device"):
         ModelParameters.from_triton(triton_args(tmp_path, model="REFERENCE", catalogue="x"), {})
 
 
 def test_a_model_that_the_catalogue_lacks_is_named(tmp_path: Path) -> None:
     path = write_catalogue(tmp_path, tmp_path)
-    args = triton_args(tmp_path, model="MOCHI1", catalogue=str(path), scratch_dir="/scratch", threads="1")
+    given = {"catalogue": str(path), "scratch_dir": "/scratch", "threads": "1", "device": "auto"}
+    args = triton_args(tmp_path, model="MOCHI1", **given)
     with pytest.raises(ValueError, match="no model MOCHI1"):
         ModelParameters.from_triton(args, {})
 

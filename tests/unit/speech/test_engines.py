@@ -19,6 +19,7 @@ from triton_models.serving.audio import AudioEngine
 from triton_models.serving.decoder import DecoderEngine
 from triton_models.serving.parameters import ModelParameters
 from triton_models.serving.reference import ReferenceDecoder
+from triton_models.serving.reference_sound import ReferenceSoundMaker
 
 PROMPT = 'a man says "hello mom"'
 
@@ -58,7 +59,7 @@ def sound(parameters: ModelParameters, engine: AudioEngine, **changes: Any) -> d
 
 
 def test_the_voice_is_in_the_sound_and_in_the_record(parameters: ModelParameters) -> None:
-    engine = AudioEngine.load(parameters)
+    engine = AudioEngine.load(parameters, ReferenceSoundMaker.load)
     spoken, silent = sound(parameters, engine), sound(parameters, engine, include_speech=False)
     speech = spoken["record"]["speech"]
     assert spoken["sha256"] != silent["sha256"]
@@ -70,7 +71,7 @@ def test_the_voice_is_in_the_sound_and_in_the_record(parameters: ModelParameters
 
 
 def test_where_nothing_is_to_be_said_the_record_says_so(parameters: ModelParameters) -> None:
-    engine = AudioEngine.load(parameters)
+    engine = AudioEngine.load(parameters, ReferenceSoundMaker.load)
     result = sound(parameters, engine, prompt="a lake at sunset")
     assert result["record"]["omitted"] == ["speech"]
     assert "speech" not in result["record"]
@@ -82,7 +83,8 @@ def test_a_model_without_a_voice_stays_silent(parameters: ModelParameters, tmp_p
     shutil.copytree(parameters.entry.weights, mute)
     for file in mute.glob("speech*"):
         file.unlink()
-    result = sound(parameters, AudioEngine.load(ModelParameters(reference_at(mute), parameters.scratch_dir, threads=1)))
+    silent = ModelParameters(reference_at(mute), parameters.scratch_dir, threads=1)
+    result = sound(parameters, AudioEngine.load(silent, ReferenceSoundMaker.load))
     assert result["record"]["omitted"] == ["speech"]
 
 
@@ -90,7 +92,8 @@ def test_the_lips_of_a_face_are_compared_with_the_voice(
     parameters: ModelParameters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LipRefiner, "shows_face", lambda *_: True)
-    face = sound(parameters, AudioEngine.load(parameters))["record"]["speech"]["lip_sync"]["face"]
+    engine = AudioEngine.load(parameters, ReferenceSoundMaker.load)
+    face = sound(parameters, engine)["record"]["speech"]["lip_sync"]["face"]
     assert set(face) == {
         "offset_ms", "confidence", "moved_lips_offset_ms", "moved_lips_confidence", "applied_shift_ms",
     }  # fmt: skip

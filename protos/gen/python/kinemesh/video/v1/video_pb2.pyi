@@ -602,6 +602,7 @@ class BillingInfo(_message.Message):
     TIER_MULTIPLIER_FIELD_NUMBER: _builtins.int
     CAPTURED_CREDITS_FIELD_NUMBER: _builtins.int
     REFUNDED_CREDITS_FIELD_NUMBER: _builtins.int
+    PROVIDER_COST_USD_FIELD_NUMBER: _builtins.int
     video_seconds: _builtins.float
     """Seconds billed."""
     cost_credits: _builtins.str
@@ -612,6 +613,8 @@ class BillingInfo(_message.Message):
     """Credits captured; present once the job has ended."""
     refunded_credits: _builtins.str
     """Credits given back; present once the job has ended."""
+    provider_cost_usd: _builtins.str
+    """What providers charged the installation for this job so far, US dollars; absent for a job that no provider had a part in."""
     def __init__(
         self,
         *,
@@ -620,17 +623,22 @@ class BillingInfo(_message.Message):
         tier_multiplier: _builtins.float = ...,
         captured_credits: _builtins.str | None = ...,
         refunded_credits: _builtins.str | None = ...,
+        provider_cost_usd: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_captured_credits", b"_captured_credits", "_refunded_credits", b"_refunded_credits", "captured_credits", b"captured_credits", "refunded_credits", b"refunded_credits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_captured_credits", b"_captured_credits", "_provider_cost_usd", b"_provider_cost_usd", "_refunded_credits", b"_refunded_credits", "captured_credits", b"captured_credits", "provider_cost_usd", b"provider_cost_usd", "refunded_credits", b"refunded_credits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_captured_credits", b"_captured_credits", "_refunded_credits", b"_refunded_credits", "captured_credits", b"captured_credits", "cost_credits", b"cost_credits", "refunded_credits", b"refunded_credits", "tier_multiplier", b"tier_multiplier", "video_seconds", b"video_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_captured_credits", b"_captured_credits", "_provider_cost_usd", b"_provider_cost_usd", "_refunded_credits", b"_refunded_credits", "captured_credits", b"captured_credits", "cost_credits", b"cost_credits", "provider_cost_usd", b"provider_cost_usd", "refunded_credits", b"refunded_credits", "tier_multiplier", b"tier_multiplier", "video_seconds", b"video_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__captured_credits: _TypeAlias = _typing.Literal["captured_credits"]  # noqa: Y015
     _WhichOneofArgType__captured_credits: _TypeAlias = _typing.Literal["_captured_credits", b"_captured_credits"]  # noqa: Y015
+    _WhichOneofReturnType__provider_cost_usd: _TypeAlias = _typing.Literal["provider_cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__provider_cost_usd: _TypeAlias = _typing.Literal["_provider_cost_usd", b"_provider_cost_usd"]  # noqa: Y015
     _WhichOneofReturnType__refunded_credits: _TypeAlias = _typing.Literal["refunded_credits"]  # noqa: Y015
     _WhichOneofArgType__refunded_credits: _TypeAlias = _typing.Literal["_refunded_credits", b"_refunded_credits"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__captured_credits) -> _WhichOneofReturnType__captured_credits | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__provider_cost_usd) -> _WhichOneofReturnType__provider_cost_usd | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__refunded_credits) -> _WhichOneofReturnType__refunded_credits | None: ...
 

@@ -48,6 +48,7 @@ class CreateVideoRequest(_message.Message):
     WEBHOOK_SECRET_FIELD_NUMBER: _builtins.int
     REMIX_OF_FIELD_NUMBER: _builtins.int
     REFERENCE_STRENGTH_FIELD_NUMBER: _builtins.int
+    ALLOW_FALLBACK_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
     """What to draw; required; 1 to 2000 code points after NFC normalisation."""
     negative_prompt: _builtins.str
@@ -98,6 +99,10 @@ class CreateVideoRequest(_message.Message):
     """How far the clip may depart from reference_video, 0.01 to 1; default 0.7. Sampling begins with the reference under noise of
     that level, of which nothing is left at 1, and takes that share of num_inference_steps. Refused without reference_video.
     """
+    allow_fallback: _builtins.bool
+    """Whether another deployed model of the same tier may draw the video when the one asked for cannot be reached; default false.
+    Refused when none can draw what is asked for. The price stays that of the model asked for.
+    """
     @_builtins.property
     def audio_config(self) -> Global___AudioOptions:
         """Which sound; default ambience only. Refused when enable_audio is false."""
@@ -126,10 +131,11 @@ class CreateVideoRequest(_message.Message):
         webhook_secret: _builtins.str = ...,
         remix_of: _builtins.str = ...,
         reference_strength: _builtins.float | None = ...,
+        allow_fallback: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_num_inference_steps", b"_num_inference_steps", "_priority", b"_priority", "_reference_strength", b"_reference_strength", "_seed", b"_seed", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "fps", b"fps", "guidance_scale", b"guidance_scale", "num_inference_steps", b"num_inference_steps", "priority", b"priority", "reference_strength", b"reference_strength", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_num_inference_steps", b"_num_inference_steps", "_priority", b"_priority", "_reference_strength", b"_reference_strength", "_seed", b"_seed", "aspect_ratio", b"aspect_ratio", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "enable_audio", b"enable_audio", "first_frame_image", b"first_frame_image", "fps", b"fps", "guidance_scale", b"guidance_scale", "model", b"model", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "priority", b"priority", "prompt", b"prompt", "reference_strength", b"reference_strength", "reference_video", b"reference_video", "remix_of", b"remix_of", "resolution", b"resolution", "seed", b"seed", "style_preset", b"style_preset", "tier", b"tier", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_num_inference_steps", b"_num_inference_steps", "_priority", b"_priority", "_reference_strength", b"_reference_strength", "_seed", b"_seed", "allow_fallback", b"allow_fallback", "aspect_ratio", b"aspect_ratio", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "enable_audio", b"enable_audio", "first_frame_image", b"first_frame_image", "fps", b"fps", "guidance_scale", b"guidance_scale", "model", b"model", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "priority", b"priority", "prompt", b"prompt", "reference_strength", b"reference_strength", "reference_video", b"reference_video", "remix_of", b"remix_of", "resolution", b"resolution", "seed", b"seed", "style_preset", b"style_preset", "tier", b"tier", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__duration_seconds: _TypeAlias = _typing.Literal["duration_seconds"]  # noqa: Y015
     _WhichOneofArgType__duration_seconds: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds"]  # noqa: Y015
@@ -425,6 +431,9 @@ class DeployedModel(_message.Message):
     MAKES_SOUND_FIELD_NUMBER: _builtins.int
     TAKES_FIRST_FRAME_FIELD_NUMBER: _builtins.int
     TAKES_REFERENCE_VIDEO_FIELD_NUMBER: _builtins.int
+    FALLBACKS_FIELD_NUMBER: _builtins.int
+    TAKES_NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
+    TAKES_SEED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, e.g. "REFERENCE"."""
     can_speak: _builtins.bool
@@ -445,6 +454,10 @@ class DeployedModel(_message.Message):
     """Whether a clip can begin with a given picture."""
     takes_reference_video: _builtins.bool
     """Whether a clip can be made after a given video."""
+    takes_negative_prompt: _builtins.bool
+    """Whether it heeds a negative prompt; a request with one is refused otherwise."""
+    takes_seed: _builtins.bool
+    """Whether it heeds a seed; a request with one is refused otherwise."""
     @_builtins.property
     def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TierDefaults]:
         """The tiers it serves, fastest first."""
@@ -456,6 +469,10 @@ class DeployedModel(_message.Message):
     @_builtins.property
     def lengths_seconds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """The only lengths it makes, seconds, rising; the shortest that is long enough is made and cut. Empty for any length."""
+
+    @_builtins.property
+    def fallbacks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the models that may take over a video with allow_fallback, the first choice first; those deployed."""
 
     def __init__(
         self,
@@ -473,10 +490,13 @@ class DeployedModel(_message.Message):
         makes_sound: _builtins.bool = ...,
         takes_first_frame: _builtins.bool = ...,
         takes_reference_video: _builtins.bool = ...,
+        fallbacks: _abc.Iterable[_builtins.str] | None = ...,
+        takes_negative_prompt: _builtins.bool = ...,
+        takes_seed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_memory_gb", b"_memory_gb", "memory_gb", b"memory_gb"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_memory_gb", b"_memory_gb", "backend", b"backend", "can_speak", b"can_speak", "lengths_seconds", b"lengths_seconds", "makes_sound", b"makes_sound", "max_duration_seconds", b"max_duration_seconds", "memory_gb", b"memory_gb", "name", b"name", "native_fps", b"native_fps", "native_sizes", b"native_sizes", "price_multiplier", b"price_multiplier", "takes_first_frame", b"takes_first_frame", "takes_reference_video", b"takes_reference_video", "tiers", b"tiers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_memory_gb", b"_memory_gb", "backend", b"backend", "can_speak", b"can_speak", "fallbacks", b"fallbacks", "lengths_seconds", b"lengths_seconds", "makes_sound", b"makes_sound", "max_duration_seconds", b"max_duration_seconds", "memory_gb", b"memory_gb", "name", b"name", "native_fps", b"native_fps", "native_sizes", b"native_sizes", "price_multiplier", b"price_multiplier", "takes_first_frame", b"takes_first_frame", "takes_negative_prompt", b"takes_negative_prompt", "takes_reference_video", b"takes_reference_video", "takes_seed", b"takes_seed", "tiers", b"tiers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__memory_gb: _TypeAlias = _typing.Literal["memory_gb"]  # noqa: Y015
     _WhichOneofArgType__memory_gb: _TypeAlias = _typing.Literal["_memory_gb", b"_memory_gb"]  # noqa: Y015
@@ -526,9 +546,9 @@ class TierDefaults(_message.Message):
     tier: _builtins.str
     """Name of the tier, e.g. "STANDARD"."""
     num_inference_steps: _builtins.int
-    """Denoising steps."""
+    """Denoising steps; of a provider's model, hundredths of its progress: a request cannot set them."""
     guidance_scale: _builtins.float
-    """Classifier-free guidance."""
+    """Classifier-free guidance; without meaning for a provider's model: a request cannot set it."""
     def __init__(
         self,
         *,
@@ -591,6 +611,7 @@ class GetVideoResponse(_message.Message):
     GPU_TIME_MS_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
     REMIX_OF_FIELD_NUMBER: _builtins.int
+    REQUESTED_MODEL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The video's id."""
     status: _builtins.str
@@ -615,6 +636,8 @@ class GetVideoResponse(_message.Message):
     """Accelerator time, milliseconds; present when COMPLETED."""
     remix_of: _builtins.str
     """Id of the video that it is made after; absent when none was named."""
+    requested_model: _builtins.str
+    """Name of the model asked for; present when another draws the video, as allow_fallback let it."""
     @_builtins.property
     def progress(self) -> Global___VideoProgress:
         """How far it is; present until the video is terminal."""
@@ -665,10 +688,11 @@ class GetVideoResponse(_message.Message):
         gpu_time_ms: _builtins.int | None = ...,
         settings: Global___VideoSettings | None = ...,
         remix_of: _builtins.str | None = ...,
+        requested_model: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_blocked_reason", b"_blocked_reason", "_credits_used", b"_credits_used", "_generation_time_ms", b"_generation_time_ms", "_gpu_time_ms", b"_gpu_time_ms", "_refunded_credits", b"_refunded_credits", "_remix_of", b"_remix_of", "blocked_reason", b"blocked_reason", "completed_at", b"completed_at", "created_at", b"created_at", "credits_used", b"credits_used", "error", b"error", "generation_time_ms", b"generation_time_ms", "gpu_time_ms", b"gpu_time_ms", "output", b"output", "progress", b"progress", "refunded_credits", b"refunded_credits", "remix_of", b"remix_of", "settings", b"settings", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_blocked_reason", b"_blocked_reason", "_credits_used", b"_credits_used", "_generation_time_ms", b"_generation_time_ms", "_gpu_time_ms", b"_gpu_time_ms", "_refunded_credits", b"_refunded_credits", "_remix_of", b"_remix_of", "_requested_model", b"_requested_model", "blocked_reason", b"blocked_reason", "completed_at", b"completed_at", "created_at", b"created_at", "credits_used", b"credits_used", "error", b"error", "generation_time_ms", b"generation_time_ms", "gpu_time_ms", b"gpu_time_ms", "output", b"output", "progress", b"progress", "refunded_credits", b"refunded_credits", "remix_of", b"remix_of", "requested_model", b"requested_model", "settings", b"settings", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_blocked_reason", b"_blocked_reason", "_credits_used", b"_credits_used", "_generation_time_ms", b"_generation_time_ms", "_gpu_time_ms", b"_gpu_time_ms", "_refunded_credits", b"_refunded_credits", "_remix_of", b"_remix_of", "blocked_reason", b"blocked_reason", "completed_at", b"completed_at", "created_at", b"created_at", "credits_used", b"credits_used", "error", b"error", "generation_time_ms", b"generation_time_ms", "gpu_time_ms", b"gpu_time_ms", "model", b"model", "output", b"output", "progress", b"progress", "prompt", b"prompt", "refunded_credits", b"refunded_credits", "remix_of", b"remix_of", "request_id", b"request_id", "seed", b"seed", "settings", b"settings", "started_at", b"started_at", "status", b"status", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_blocked_reason", b"_blocked_reason", "_credits_used", b"_credits_used", "_generation_time_ms", b"_generation_time_ms", "_gpu_time_ms", b"_gpu_time_ms", "_refunded_credits", b"_refunded_credits", "_remix_of", b"_remix_of", "_requested_model", b"_requested_model", "blocked_reason", b"blocked_reason", "completed_at", b"completed_at", "created_at", b"created_at", "credits_used", b"credits_used", "error", b"error", "generation_time_ms", b"generation_time_ms", "gpu_time_ms", b"gpu_time_ms", "model", b"model", "output", b"output", "progress", b"progress", "prompt", b"prompt", "refunded_credits", b"refunded_credits", "remix_of", b"remix_of", "request_id", b"request_id", "requested_model", b"requested_model", "seed", b"seed", "settings", b"settings", "started_at", b"started_at", "status", b"status", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__blocked_reason: _TypeAlias = _typing.Literal["blocked_reason"]  # noqa: Y015
     _WhichOneofArgType__blocked_reason: _TypeAlias = _typing.Literal["_blocked_reason", b"_blocked_reason"]  # noqa: Y015
@@ -682,6 +706,8 @@ class GetVideoResponse(_message.Message):
     _WhichOneofArgType__refunded_credits: _TypeAlias = _typing.Literal["_refunded_credits", b"_refunded_credits"]  # noqa: Y015
     _WhichOneofReturnType__remix_of: _TypeAlias = _typing.Literal["remix_of"]  # noqa: Y015
     _WhichOneofArgType__remix_of: _TypeAlias = _typing.Literal["_remix_of", b"_remix_of"]  # noqa: Y015
+    _WhichOneofReturnType__requested_model: _TypeAlias = _typing.Literal["requested_model"]  # noqa: Y015
+    _WhichOneofArgType__requested_model: _TypeAlias = _typing.Literal["_requested_model", b"_requested_model"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__blocked_reason) -> _WhichOneofReturnType__blocked_reason | None: ...
     @_typing.overload
@@ -694,6 +720,8 @@ class GetVideoResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__refunded_credits) -> _WhichOneofReturnType__refunded_credits | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__remix_of) -> _WhichOneofReturnType__remix_of | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__requested_model) -> _WhichOneofReturnType__requested_model | None: ...
 
 Global___GetVideoResponse: _TypeAlias = GetVideoResponse  # noqa: Y015
 
