@@ -83,7 +83,7 @@ def initial_state(shape: tuple[int, ...], seed: int, timesteps: tuple[float, ...
     return SamplerState(seeded_noise(seed, 0, shape), 0, timesteps, solver, seed)
 
 
-def noised_state(  # noqa: PLR0913, PLR0917 - each is a part of the state
+def noised_state(
     source: Tensor,
     strength: float,
     seed: int,

@@ -116,7 +116,7 @@ def start(plan: GenerationPlan, seed: int, first_frame: Tensor | None = None) ->
     return _hold(plan, initial_state((1, *plan.shape.latent()), seed, plan.timesteps, plan.solver), first_frame)
 
 
-def restart(  # noqa: PLR0913, PLR0917 - each decides the state
+def restart(
     plan: GenerationPlan,
     seed: int,
     source: Tensor,

@@ -75,7 +75,7 @@ def start(plan: OpenSoraPlan, seed: int, first_frame: Tensor | None = None) -> S
     return _begun_with(first_frame, initial_state((1, *plan.latent), seed, plan.timesteps, _SOLVER))
 
 
-def restart(  # noqa: PLR0913, PLR0917 - each decides the state
+def restart(
     plan: OpenSoraPlan,
     seed: int,
     source: Tensor,
