@@ -83,6 +83,8 @@ class ProviderGenerateStage:
             race_point("worker.operation.begun")
             await _save(work, operation_id)
         except BaseException:
+            # Not again, if it has not begun yet.
+            work.stop.ask(job_service_pb2.REQUEUE_REASON_WORKER_LOST)
             await asyncio.shield(self._withdraw(begun, served))
             raise
         PROVIDER_OPERATIONS.labels(model_name(work.job), "begun").inc()
