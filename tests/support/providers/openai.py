@@ -32,7 +32,10 @@ class FakeOpenAI(FakeProvider):
 
     async def _create(self, request: web.Request) -> web.Response:
         assert request.content_type == "multipart/form-data"
-        order: Json = dict(await request.post())
+        form = await request.post()
+        order: Json = {
+            name: value.file.read() if isinstance(value, web.FileField) else value for name, value in form.items()
+        }
         if self.outcome == "refusal" and not self.loose:
             return _error(400, "content_policy_violation")
         if order.get("size") not in {"1280x720", "720x1280"}:
