@@ -83,7 +83,7 @@ async def test_a_video_is_made_after_another_as_near_as_was_asked(user: User, tm
     truth = np.stack([np.asarray(Image.fromarray(frame).resize((854, 480))) for frame in moving[:60:6]])
     # Twelve frames a second are delivered as twenty-four.
     distances = [difference((await frames_of(body))[::12][: len(truth)], truth) for body in bodies]
-    assert 2 * distances[0] < distances[1]
+    assert 2 * distances[0] < distances[1], distances
     assert bodies[0]["settings"]["reference_strength"] == pytest.approx(0.3)
 
 

@@ -75,6 +75,11 @@ class VideoSpec:
     fallbacks: tuple[VideoSpec, ...] = ()
     """The same video by each model that may take it over, the first choice first."""
 
+    @property
+    def steps_taken(self) -> int:
+        """Denoising steps that are run: of a clip after a reference video that share which its strength is."""
+        return max(1, round(self.steps * (self.reference_strength or 1)))
+
 
 class _Findings:
     """Collects violations, each with the reason of its kind."""

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from tests.support.checkpoints.wan import write_wan
 from tests.unit.adapters.runs import STEPS, PipelineRun, Run
 from triton_models.adapters.ltx2_sound import Ltx2SoundMaker
+from triton_models.adapters.placement import Placement
 from triton_models.serving.audio import AudioEngine, wav_bytes
 
 MODELS = ("MOCHI1", "LTX2", "WAN")
@@ -118,3 +119,21 @@ def test_a_sound_is_as_long_as_its_clip(checkpoints: Mapping[str, Path], tmp_pat
         with wave.open(str(run.scratch / "sound.wav")) as file:
             assert (file.getnchannels(), file.getframerate()) == (2, 24000)
             assert file.getnframes() == duration_s * 24000
+
+
+@pytest.mark.parametrize("offload", ["model", "sequential"])
+@pytest.mark.parametrize("model", MODELS)
+def test_what_waits_in_main_memory_computes_the_same(
+    model: str, offload: Any, checkpoints: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the CPU in the GPU's place: layers are fetched all the same."""
+    run = Run.of(model, checkpoints[model], tmp_path)
+    run.encode()
+    run.denoise(steps=2)
+    frames, latents = run.frames(chunk_frames=2), run.latents
+    waiting = Placement(torch.device("cpu"), torch.float32, offload)
+    monkeypatch.setattr(Placement, "of", lambda *_: waiting)
+    again = Run.of(model, checkpoints[model], tmp_path)
+    again.denoise(steps=2)
+    assert all(torch.equal(again.latents[name], latents[name]) for name in latents)
+    assert np.array_equal(again.frames(chunk_frames=2), frames)
