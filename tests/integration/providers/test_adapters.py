@@ -155,6 +155,18 @@ async def test_nobody_listens(tmp_path: Path) -> None:
     assert not isinstance(refused.value, LostAnswerError)
 
 
+async def test_the_key_stays_with_the_provider_when_its_files_are_elsewhere(tmp_path: Path, clip: bytes) -> None:
+    async with (
+        serving(FakeOpenAI(video=clip)) as files,
+        serving(FakeOpenAI(elsewhere=f"{files.url}/public/x.mp4")) as fake,
+        driving("SORA", fake, tmp_path) as bench,
+    ):
+        operation_id = await bench.provider.submit(bench.order())
+        await bench.provider.fetch(operation_id, tmp_path / "video")
+        assert (tmp_path / "video").read_bytes() == clip
+        assert (files.calls, files.keys_seen) == (["GET /public/x.mp4"], {""})
+
+
 @pytest.mark.parametrize("outcome", ["success", "failure", "refusal"])
 async def test_engines_may_take_their_liberties(tmp_path: Path, clip: bytes, outcome: str) -> None:
     async with serving(FakeOpenAI(video=clip, loose=True)) as fake, driving("SORA", fake, tmp_path) as bench:
