@@ -1,4 +1,4 @@
-"""Mochi 1, LTX-2 and Wan from a prompt to the delivered file, killed in the middle and resumed to the same frames."""
+"""The models of others from a prompt to the delivered file, killed in the middle and resumed to the same frames."""
 
 from __future__ import annotations
 
@@ -89,8 +89,14 @@ async def test_ltx2_is_killed_and_resumed_with_its_sound(models_mesh: ModelsMesh
 
 
 @pytest.mark.long
+async def test_opensora_is_killed_and_resumed(models_mesh: ModelsMesh) -> None:
+    """In whole batches of 17 frames, of which more are made than delivered."""
+    await assert_survives_a_kill(models_mesh, "opensora", sound=False)
+
+
+@pytest.mark.long
 async def test_models_without_sound_refuse_it(models_mesh: ModelsMesh) -> None:
     async with models_mesh.user() as ada:
-        for model in ("mochi1", "wan"):
+        for model in ("mochi1", "opensora", "wan"):
             answer = await ada.create(model=model, enable_audio=True)
             assert answer.status == 400, answer
