@@ -96,6 +96,7 @@ train-speech: setup ## train the voice and the lips, after train-video
 train-turbo: setup ## distil the video transformer to 4 steps, after train-video
 	$(PYTHON) -m triton_models.training.turbo.paths
 	$(PYTHON) -m triton_models.training.turbo.student --minutes 15
+	$(PYTHON) -m triton_models.training.turbo.quantise
 
 eval: setup ## measure how well video and sound do what prompts say: make eval PROMPTS=100
 	$(PYTHON) -m triton_models.training.evaluate --prompts $(PROMPTS)

@@ -43,8 +43,13 @@ CONSTRAINTS: dict[str, dict[str, Any]] = {
     f"{_CREATE}.num_inference_steps": {"minimum": 4, "maximum": 100},
     f"{_CREATE}.guidance_scale": {"minimum": 1, "maximum": 20},
     f"{_CREATE}.priority": {"minimum": 0, "maximum": 1000, "default": 100},
-    f"{_CREATE}.reference_video": {"pattern": _TEXT},
-    f"{_CREATE}.style_preset": {"pattern": _TEXT},
+    f"{_CREATE}.reference_video": {
+        "maxLength": 2048,
+        "pattern": _TEXT,
+        "examples": ["https://example.com/walk.mp4"],
+    },
+    f"{_CREATE}.reference_strength": {"minimum": 0.01, "maximum": 1, "default": 0.7},
+    f"{_CREATE}.style_preset": {"maxLength": 32, "pattern": _TEXT, "examples": ["night", "cinematic"]},
     f"{_CREATE}.webhook_url": {
         "maxLength": 2048,
         "pattern": r"^$|^https?://[!-\[\]-~]+$",

@@ -37,7 +37,11 @@ _EVENT = {
     "properties": {
         "event": {"enum": ["progress", "phase_change", "completed", "error"]},
         "id": {"type": "string", "description": "Resumes behind the event as `Last-Event-ID`."},
-        "data": {"type": "string", "contentMediaType": "application/json"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "description": "Of `progress`, every few steps with `preview`: a JPEG of the clip so far as data: URL.",
+        },
     },
 }
 ERROR = {"$ref": "#/components/schemas/Error"}

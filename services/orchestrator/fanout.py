@@ -44,10 +44,14 @@ class LiveFeed:
         """A job entered a state."""
         await self._publish(_event(job, "state"))
 
-    async def publish_progress(self, job: Job, worker_id: str) -> None:
-        """A worker reported a step."""
-        worker = {"worker_id": worker_id or job.lease_owner, "gpu_utilization": job.gpu_utilization or 0.0}
-        await self._publish(_event(job, "progress").model_copy(update=worker))
+    async def publish_progress(self, job: Job, worker_id: str, preview_jpeg: bytes = b"") -> None:
+        """A worker reported a step, with a picture or none; the picture is stored nowhere."""
+        news = {
+            "worker_id": worker_id or job.lease_owner,
+            "gpu_utilization": job.gpu_utilization or 0.0,
+            "preview_jpeg": preview_jpeg,
+        }
+        await self._publish(_event(job, "progress").model_copy(update=news))
 
     async def publish_checkpoint(self, job: Job, checkpoint: Checkpoint) -> None:
         """A checkpoint was committed."""

@@ -139,15 +139,26 @@ class VideoVAE(nn.Module):
         self.refiner = Refiner(config.widths)
 
     def encode(self, video_BCFHW: Tensor) -> Tensor:
-        """Returns [B, f, h, w, 16].
+        """Returns [B, f, h, w, 16], equal to the concatenation of `encode_chunks` to the bit.
 
         Raises:
             ValueError: the frames are not 1 + 4k, or height or width not a multiple of 8.
         """
-        frames, height, width = video_BCFHW.shape[2:]
-        if (frames - 1) % TEMPORAL_FACTOR or height % SPATIAL_FACTOR or width % SPATIAL_FACTOR:
-            raise ValueError(f"{frames} x {height} x {width} is off the grid; pad it with VideoShape.padded()")
-        return (blocks_of(video_BCFHW) - self.mean) @ self.basis.T / self.scale
+        return torch.cat(list(self.encode_chunks([video_BCFHW])), 1)
+
+    def encode_chunks(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Encodes consecutive chunks [B, 3, F_i, H, W] of one clip, each to its latents [B, f_i, h, w, 16].
+
+        Raises:
+            ValueError: the first has not 1 + 4k frames, another not 4k, or height or width is not a multiple of 8.
+        """
+        for number, chunk in enumerate(chunks):
+            frames, height, width = chunk.shape[2:]
+            if (frames - (number == 0)) % TEMPORAL_FACTOR or height % SPATIAL_FACTOR or width % SPATIAL_FACTOR:
+                raise ValueError(f"{frames} x {height} x {width} is off the grid; pad it with VideoShape.padded()")
+            blocks = blocks_of(chunk) if number == 0 else _cut(chunk)
+            # One latent frame at a time, as in decoding: a product of another size may round differently.
+            yield torch.cat([(block - self.mean) @ self.basis.T / self.scale for block in torch.split(blocks, 1, 1)], 1)
 
     def forward(self, latent_BFHWC: Tensor) -> Tensor:
         """Decodes all frames in parallel, for training: [B, 3, 4f, 8h, 8w], the first three frames to be dropped."""
@@ -169,11 +180,12 @@ class VideoVAE(nn.Module):
             yield torch.cat(frames, 2).clamp(-1, 1)
 
     def _decode(self, latent_BFHWC: Tensor, memory: Memory | None) -> Tensor:
-        rough = self._linear(latent_BFHWC)
+        rough = self.linear(latent_BFHWC)
         refined: Tensor = rough + self.refiner(rearrange(latent_BFHWC, "b f h w c -> b c f h w"), rough, memory)
         return refined
 
-    def _linear(self, latent_BFHWC: Tensor) -> Tensor:
+    def linear(self, latent_BFHWC: Tensor) -> Tensor:
+        """Returns the picture before it is refined, [B, 3, 4f, 8h, 8w], the first three frames to be dropped."""
         blocks = latent_BFHWC * self.scale @ self.basis + self.mean
         return rearrange(blocks, "b f h w (c t p q) -> b c (f t) (h p) (w q)", c=3, t=TEMPORAL_FACTOR, p=SPATIAL_FACTOR)
 
@@ -181,8 +193,13 @@ class VideoVAE(nn.Module):
 def blocks_of(video_BCFHW: Tensor) -> Tensor:
     """Cuts 1 + 4k frames into the [B, f, h, w, 768] blocks that become latents; the first frame is repeated."""
     first = video_BCFHW[:, :, :1].expand(-1, -1, TEMPORAL_FACTOR - 1, -1, -1)
+    return _cut(torch.cat((first, video_BCFHW), 2))
+
+
+def _cut(video_BCFHW: Tensor) -> Tensor:
+    """Cuts 4k frames into blocks [B, k, h, w, 768]."""
     return rearrange(
-        torch.cat((first, video_BCFHW), 2),
+        video_BCFHW,
         "b c (f t) (h p) (w q) -> b f h w (c t p q)",
         t=TEMPORAL_FACTOR,
         p=SPATIAL_FACTOR,

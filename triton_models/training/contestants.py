@@ -6,12 +6,11 @@ import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..modeling.dit import VideoDiT
 from ..modeling.reference import STUDENT_FILE, ReferenceModel, load_reference
-from ..modeling.turbo.int8 import quantise
 from ..modeling.turbo.sparse_linear import SparseLinearConfig, sparsify
 from ..modeling.turbo.student import STUDENT_STEPS, STUDENT_TIER, TEACHER_TIER, with_student
 from .samples import Settings
+from .turbo.quantise import quantised
 
 SPARSE = SparseLinearConfig(keep_ratio=0.5, query_block=4, key_block=4, dense_below=0)
 """Forces sparse attention on frames of 28 tokens, which are dense in use: four of seven blocks are kept."""
@@ -24,13 +23,6 @@ class Contestant:
     name: str
     model: ReferenceModel
     settings: Settings
-
-
-def quantised(dit: VideoDiT) -> VideoDiT:
-    """Returns a copy with 8-bit linear layers."""
-    changed = copy.deepcopy(dit)
-    quantise(changed)
-    return changed
 
 
 def contestants(weights: Path, student: Path | None = None) -> list[Contestant]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import copy
 import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,12 @@ from torch.multiprocessing.spawn import spawn
 
 from ..modeling.attention import TemporalMode
 from ..modeling.dit import Text, VideoDiT
-from ..modeling.reference import DIT_FILE, TEXT_FILE, ReferenceConfig, load_config, save_weights
+from ..modeling.reference import DIT_FILE, TEXT_FILE, ReferenceConfig, load_config, load_reference, save_weights
 from ..modeling.text import TextEncoder, collate, tokenize
 from .latents import BUCKETS, load_bucket
 from .run import RUNS, WEIGHTS, Run
-from .sheet import save_curve
+from .samples import Settings, generate, held_out
+from .sheet import save_curve, save_sheet
 from .world.grammar import caption, sample_scene
 from .world.scene import Scene
 
@@ -146,9 +148,9 @@ def batch_mode(draw: int, config: ReferenceConfig) -> TemporalMode:
     return config.stream_mode() if causal else TemporalMode()
 
 
-def learning_rate(step: int, share: float) -> float:
+def learning_rate(step: int, share: float, peak: float = LEARNING_RATE) -> float:
     """Warms up by steps, stays, and falls to zero over the last two fifths of the time; `share` (0 to 1) has passed."""
-    return LEARNING_RATE * min(1.0, (step + 1) / _WARMUP_STEPS, (1 - share) / 0.4)
+    return peak * min(1.0, (step + 1) / _WARMUP_STEPS, (1 - share) / 0.4)
 
 
 def optimisers(dit: VideoDiT) -> tuple[torch.optim.Muon, torch.optim.AdamW]:
@@ -207,25 +209,40 @@ class Team:
             gradient.copy_(mean.view_as(gradient) / self.workers)
 
 
-def train(rank: int, workers: int, minutes: float, name: str, meeting: Path) -> None:
-    """Trains until `minutes` in all have passed; the first process saves the run and its weights."""
+@dataclass(frozen=True)
+class Order:
+    """What a run is to do."""
+
+    minutes: float
+    """Wall clock, all sittings together."""
+    name: str
+    workers: int
+    learning_rate: float
+    start: Path | None
+    """Weights to begin with; None for random ones."""
+
+
+def train(rank: int, order: Order, meeting: Path) -> None:
+    """Trains until the order's time has passed; the first process saves the run and its weights."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    team = Team(rank, workers, meeting)
+    workers, team = order.workers, Team(rank, order.workers, meeting)
     config = load_config(WEIGHTS)
     clips = Clips(load_text(config))
     dit = VideoDiT(config.dit)
+    if order.start is not None:
+        dit.load_state_dict(load_file(order.start))
     average = copy.deepcopy(dit)
     muon, adam = optimisers(dit)
     parts = {"dit": dit, "average": average, "muon": muon, "adam": adam}
-    run = Run.open(name, parts)
+    run = Run.open(order.name, parts)
     for block in dit.blocks:
         # One graph serves all blocks and lengths; in bfloat16 it is twice as fast as float32 without it.
         block.compile(dynamic=True)
     saved_at = run.elapsed_s
-    while (share := team.agree(run.elapsed_s / (minutes * 60))) < 1:
+    while (share := team.agree(run.elapsed_s / (order.minutes * 60))) < 1:
         for group in (*muon.param_groups, *adam.param_groups):
-            group["lr"] = learning_rate(run.step, share)
+            group["lr"] = learning_rate(run.step, share, order.learning_rate)
         draw = run.step * workers + rank
         latents, text = clips.batch(draw, clip_length(draw, share), BATCH_TOKENS // workers)
         with torch.autocast("cpu", torch.bfloat16):
@@ -256,7 +273,15 @@ def _publish(run: Run, parts: dict[str, object]) -> None:
     average = parts["average"]
     if isinstance(average, VideoDiT):
         save_weights(average, RUNS / DIT_FILE)
+        draw(average, RUNS / "dit.png")
     save_curve(run.losses, RUNS / "dit_loss.png")
+
+
+def draw(dit: VideoDiT, path: Path) -> None:
+    """Writes a sheet of what a transformer makes of a few unseen scenes: quick, so in fewer steps than are shipped."""
+    model = replace(load_reference(WEIGHTS), dit=copy.deepcopy(dit).eval())
+    settings = Settings("STANDARD", duration_s=2.0, steps=10)
+    save_sheet([generate(model, caption(scene, scene.seed), scene.seed, settings) for scene in held_out(8)], path)
 
 
 if __name__ == "__main__":
@@ -264,7 +289,10 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--name", default="dit")
     parser.add_argument("--workers", type=int, default=1)
-    arguments = parser.parse_args()
+    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE, help="less for weights that know much")
+    parser.add_argument("--from-weights", type=Path, help="begin with these weights, not from nothing")
+    given = parser.parse_args()
+    order = Order(given.minutes, given.name, given.workers, given.learning_rate, given.from_weights)
     with tempfile.TemporaryDirectory() as folder:
-        extra = (arguments.workers, arguments.minutes, arguments.name, Path(folder) / "meeting")
-        spawn(train, extra, nprocs=arguments.workers)  # type: ignore[no-untyped-call]
+        meeting = Path(folder) / "meeting"
+        spawn(train, (order, meeting), nprocs=order.workers)  # type: ignore[no-untyped-call]

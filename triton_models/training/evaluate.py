@@ -13,17 +13,17 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from ..modeling.pipeline import decode, plan_generation
 from ..modeling.reference import ReferenceModel
 from .contestants import Contestant, contestants
-from .impacts import SoundBench
 from .judges.frechet import frechet_distance
 from .judges.judge import FILE, Judges, Opinion
 from .judges.network import View
@@ -33,6 +33,7 @@ from .latents import to_video
 from .run import RUNS, WEIGHTS
 from .samples import draw_sample, held_out, scenes_from, telling_caption
 from .table import Goal, Row, Share, misses, table
+from .talking import SpeechBench
 from .world.render import render
 from .world.scene import Scene
 
@@ -60,6 +61,18 @@ _ROWS: tuple[tuple[str, str, Questions], ...] = (
 
 
 @dataclass(frozen=True)
+class Heard:
+    """What was measured of the clips' sound; empty where it was left out."""
+
+    impacts_ms: tuple[float, ...] = ()
+    """How late sounds of impacts are."""
+    lips_ms: tuple[float, ...] = ()
+    """How late voices are against lips."""
+    words: tuple[bool, ...] = ()
+    """Whether each face's word was recognised."""
+
+
+@dataclass(frozen=True)
 class Column:
     """One set of clips, one for each scene."""
 
@@ -67,8 +80,7 @@ class Column:
     opinion: Opinion
     cpu_s: float | None = None
     """Of one clip: text, sampling, decoding."""
-    offsets_ms: tuple[float, ...] = ()
-    """How late sounds of impacts are."""
+    heard: Heard = field(default_factory=Heard)
 
 
 def render_at(scene: Scene, model: ReferenceModel) -> NDArray[np.uint8]:
@@ -96,15 +108,27 @@ def kept(facts: tuple[object, ...], make: Callable[[], Column]) -> Column:
     if path.exists():
         opinion, figures = Opinion.load(path)
         spent = figures["cpu_s"].item()
-        return Column(str(facts[0]), opinion, spent or None, tuple(figures["offsets_ms"].tolist()))
+        heard = Heard(**{name.removeprefix("heard."): tuple(values.tolist()) for name, values in figures.items()
+                         if name.startswith("heard.")})  # fmt: skip
+        return Column(str(facts[0]), opinion, spent or None, heard)
     column = make()
-    column.opinion.save(path, cpu_s=torch.tensor(column.cpu_s or 0.0), offsets_ms=torch.tensor(column.offsets_ms))
+    figures = {f"heard.{name}": torch.tensor(values) for name, values in asdict(column.heard).items()}
+    column.opinion.save(path, cpu_s=torch.tensor(column.cpu_s or 0.0), **figures)
     return column
 
 
 def file_digest(path: Path) -> str:
     """Returns the sha256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def digest_of(*networks: nn.Module) -> str:
+    """Returns the sha256 of all weights of networks: another student leaves its teacher's clips as they are."""
+    digest = hashlib.sha256()
+    for network in networks:
+        for name, tensor in network.state_dict().items():
+            digest.update(name.encode() + tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def judged(name: str, judges: Judges, scenes: list[Scene], view: Callable[[Scene], View]) -> Column:
@@ -120,27 +144,33 @@ def ceilings(model: ReferenceModel, judges: Judges, scenes: list[Scene]) -> list
 
     return [
         kept(("renders", scenes), lambda: judged("renders", judges, scenes, view_scene)),
-        kept(("autoencoder", scenes, model.digest), lambda: judged("autoencoder", judges, scenes, again)),
+        kept(("autoencoder", scenes, digest_of(model.vae)), lambda: judged("autoencoder", judges, scenes, again)),
     ]
 
 
-def column_of(contestant: Contestant, judges: Judges, scenes: list[Scene], sound: SoundBench | None) -> Column:
+def column_of(contestant: Contestant, judges: Judges, scenes: list[Scene], sound: SpeechBench | None) -> Column:
     """Returns what is measured of a model."""
-    facts = (contestant.name, contestant.model.digest, contestant.settings, scenes, sound is None)
+    dit = contestant.model.transformer(student=contestant.model.config.tiers[contestant.settings.tier].student)
+    networks = digest_of(contestant.model.text, dit, contestant.model.vae)
+    facts = (contestant.name, networks, contestant.settings, scenes, sound and sound.digest)
     return kept(facts, lambda: measured(contestant, judges, scenes, sound))
 
 
-def measured(contestant: Contestant, judges: Judges, scenes: list[Scene], sound: SoundBench | None) -> Column:
+def measured(contestant: Contestant, judges: Judges, scenes: list[Scene], sound: SpeechBench | None) -> Column:
     """Generates a clip for each scene's caption and judges them."""
-    views, offsets, spent = [], [], 0.0
+    views, impacts, talks, spent = [], [], [], 0.0
     for scene in scenes:
         begun, text = time.process_time(), telling_caption(scene)
         made = draw_sample(contestant.model, text, scene.seed, contestant.settings)
         spent += time.process_time() - begun
         views.append(View.of(made.frames))
         if sound is not None:
-            offsets += sound.offsets_ms(scene, text, made)
-    return Column(contestant.name, judges.opinion(View.join(views)), spent / len(scenes), tuple(offsets))
+            impacts += sound.sound.offsets_ms(scene, text, made)
+            talks.append(sound.talk(scene, text, made))
+    said = [talk for talk in talks if talk is not None]
+    words = sound.understood(said) if sound is not None else []
+    heard = Heard(tuple(impacts), tuple(talk.lips_ms for talk in said), tuple(words))
+    return Column(contestant.name, judges.opinion(View.join(views)), spent / len(scenes), heard)
 
 
 def rows_of(columns: list[Column], scenes: list[Scene], others: Opinion) -> list[Row]:
@@ -150,13 +180,25 @@ def rows_of(columns: list[Column], scenes: list[Scene], others: Opinion) -> list
         for name, kind, questions in _ROWS
     ]
     apart = tuple(frechet_distance(column.opinion.features, others.features) for column in columns)
-    late = tuple(float(np.median(np.abs(column.offsets_ms))) if column.offsets_ms else None for column in columns)
+    heard = [column.heard for column in columns]
     return [
         *rows,
         Row("Frechet distance to other renders", apart),
-        Row("impacts heard: median offset, ms", late, Goal(50, most=True)),
+        Row("impacts heard: median offset, ms", tuple(_middle(one.impacts_ms) for one in heard), Goal(50, most=True)),
+        Row("impacts heard within 50 ms", tuple(_within(one.impacts_ms, 50) for one in heard), _ACCURATE),
+        Row("voice and lips: median offset, ms", tuple(_middle(one.lips_ms) for one in heard), Goal(120, most=True)),
+        Row("voice and lips within 120 ms", tuple(_within(one.lips_ms, 120) for one in heard), _ACCURATE),
+        Row("words recognised", tuple(Share.of(one.words) if one.words else None for one in heard), _ACCURATE),
         Row("CPU s a clip", tuple(column.cpu_s for column in columns)),
     ]
+
+
+def _middle(offsets_ms: tuple[float, ...]) -> float | None:
+    return float(np.median(np.abs(offsets_ms))) if offsets_ms else None
+
+
+def _within(offsets_ms: tuple[float, ...], limit_ms: float) -> Share | None:
+    return Share.of(abs(offset) <= limit_ms for offset in offsets_ms) if offsets_ms else None
 
 
 def _share(opinion: Opinion, scenes: list[Scene], kind: str, questions: Questions) -> Share:
@@ -171,7 +213,7 @@ def against_teacher(columns: list[Column], rows: list[Row]) -> list[str]:
     """Returns, for each other model, the mean share over the rows of shares, relative to the teacher's."""
     names = [column.name for column in columns]
     shares = [[cell.value for cell in row.cells if isinstance(cell, Share)] for row in rows]
-    means = dict(zip(names, np.mean([row for row in shares if row], 0), strict=True))
+    means = dict(zip(names, np.mean([row for row in shares if len(row) == len(names)], 0), strict=True))
     others = [name for name in names if name not in {"renders", "autoencoder", "teacher"}]
     if "teacher" not in means:
         return []
@@ -193,7 +235,7 @@ def main() -> None:
     judges, begun = trained(), time.monotonic()
     scenes = held_out(chosen.prompts)
     models = [one for one in contestants(chosen.weights, chosen.student) if not chosen.only or one.name in chosen.only]
-    sound = None if chosen.silent else SoundBench.load(chosen.weights)
+    sound = None if chosen.silent else SpeechBench.load(chosen.weights)
     separate = scenes_from(_SEPARATE_SEED, chosen.prompts)
     others = kept(("others", separate), lambda: judged("others", judges, separate, view_scene)).opinion
     columns = ceilings(models[0].model, judges, scenes)

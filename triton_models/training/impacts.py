@@ -67,9 +67,10 @@ class SoundBench:
             return []
         steady = np.interp(np.arange(len(sighting.y)), np.flatnonzero(sighting.seen), sighting.y[sighting.seen])
         times = [at for at in seen_hits_s(steady, made.fps) if _FIRST_S < at < _LAST_S]
-        return onset_offsets_ms(*self._sound(prompt, made, scene.seed), times)
+        return onset_offsets_ms(*self.sound(prompt, made, scene.seed), times)
 
-    def _sound(self, prompt: str, made: Sample, seed: int) -> tuple[NDArray[np.float32], int]:
+    def sound(self, prompt: str, made: Sample, seed: int) -> tuple[NDArray[np.float32], int]:
+        """Returns the sound of a clip without its voice, stereo [2, N], and its rate."""
         words = self.text.encode(prompt)
         request = AudioRequest(
             text_embeddings=words.embeddings,

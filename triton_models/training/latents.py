@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -51,6 +52,8 @@ BUCKETS = (
     *(Bucket(aspect, 1, 1500) for aspect in ("9:16", "1:1", "4:3")),
     *(Bucket(aspect, 61, 700) for aspect in ("9:16", "1:1", "4:3")),
 )
+_FITTED_CLIPS = 1200
+"""Clips whose principal components are taken."""
 _PART = 100
 """Clips that a worker encodes at a time."""
 
@@ -70,24 +73,27 @@ def to_video(clip: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(clip).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
 
 
-def fit_linear(vae: VideoVAE, config: ReferenceConfig, clips: int = 1200) -> None:
-    """Sets mean, basis and scale of `vae` by principal components of rendered blocks.
-
-    Latents are half whitened (divided by the square root of their deviation) and of unit mean square: fully whitened,
-    the small channels cost the transformer as much as the few that carry the layout.
-    """
+def sampled_blocks(clips: Iterable[NDArray[np.uint8]]) -> Tensor:
+    """Returns 80 blocks of each clip, float32 [N, 768]."""
     samples = []
-    for seed in range(clips):
-        blocks = blocks_of(to_video(render_clip(sample_scene(seed), 21, config, "16:9")))
-        keep = torch.randperm(blocks[..., 0].numel(), generator=torch.Generator().manual_seed(seed))[:80]
-        samples.append(blocks.flatten(0, 3)[keep])
-    flat = torch.cat(samples)
-    mean = flat.mean(0)
-    _, deviations, basis = torch.pca_lowrank(flat - mean, LATENT_CHANNELS, center=False, niter=6)
-    deviations = deviations / len(flat) ** 0.5
+    for number, clip in enumerate(clips):
+        blocks = blocks_of(to_video(clip)).flatten(0, 3)
+        samples.append(blocks[torch.randperm(len(blocks), generator=torch.Generator().manual_seed(number))[:80]])
+    return torch.cat(samples)
+
+
+def fit_linear(vae: VideoVAE, blocks: Tensor, whitening: float = 0.5) -> None:
+    """Sets mean, basis and scale of `vae` by the principal components of blocks [N, 768].
+
+    Latents are divided by their deviation to the power of `whitening`, and brought to a mean square of 1. The default
+    is half whitened: fully whitened, the small channels cost the transformer as much as the few that carry the layout.
+    """
+    mean = blocks.mean(0)
+    _, deviations, basis = torch.pca_lowrank(blocks - mean, LATENT_CHANNELS, center=False, niter=6)
+    deviations = deviations / len(blocks) ** 0.5
     vae.mean.copy_(mean)
     vae.basis.copy_(basis.T)
-    vae.scale.copy_(deviations.sqrt() * deviations.mean().sqrt())
+    vae.scale.copy_(deviations**whitening * (deviations ** (2 - 2 * whitening)).mean().sqrt())
 
 
 def load_vae(config: ReferenceConfig) -> VideoVAE:
@@ -140,7 +146,8 @@ def main() -> None:
     if not (WEIGHTS / VAE_FILE).exists():
         config = load_config(WEIGHTS)
         vae = VideoVAE(config.vae)
-        fit_linear(vae, config)
+        clips = (render_clip(sample_scene(seed), 21, config, "16:9") for seed in range(_FITTED_CLIPS))
+        fit_linear(vae, sampled_blocks(clips))
         save_weights(vae, WEIGHTS / VAE_FILE)
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         for number, bucket in enumerate(BUCKETS):

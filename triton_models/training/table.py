@@ -94,3 +94,16 @@ def misses(columns: tuple[str, ...], rows: list[Row], measured: tuple[str, ...])
             if missed := row.goal.missed_by(figure):
                 lines.append(f"{column}: {row.name} is {figure:.3g}, {missed:.2g} from {row.goal}")
     return lines
+
+
+def line(name: str, value: float, goal: float | None) -> str:
+    """Returns one figure with its goal, and by how much that is missed.
+
+    What ends in " ms" or " s" should be at most the goal, all else at least.
+    """
+    shown = f"{name:58} {value:8.3f}"
+    if goal is None:
+        return shown
+    wanted = Goal(goal, most=name.endswith((" ms", " s")))
+    missed = wanted.missed_by(value)
+    return f"{shown}   goal {wanted}, " + (f"missed by {missed:.2g}" if missed else "met")

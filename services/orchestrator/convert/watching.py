@@ -12,6 +12,7 @@ from google.api.httpbody_pb2 import HttpBody
 
 from kinemesh.video.v1 import video_pb2
 from kinemesh.video.v1 import video_service_pb2 as pb
+from services.common.formats import jpeg_url
 from services.orchestrator.convert.messages import timestamp
 from services.orchestrator.domain.progress import remaining_seconds
 from services.orchestrator.domain.status import WORKER_STATES, Status
@@ -112,6 +113,7 @@ def _live(event: LiveEvent) -> pb.WatchVideoResponse:
             eta_seconds=event.eta_seconds,
             checkpoint_available=event.checkpoint_available,
             worker=_live_worker(event),
+            preview_jpeg=event.preview_jpeg,
         )
     )
     return response
@@ -167,6 +169,7 @@ def _fields(response: pb.WatchVideoResponse) -> Mapping[str, Any] | None:
             "phase": progress.phase,
             "percent": progress.percent,
             "eta_seconds": progress.eta_seconds,
+            **({"preview": jpeg_url(progress.preview_jpeg)} if progress.preview_jpeg else {}),
             **end,
         }
     if name == "phase_change":

@@ -35,7 +35,7 @@ REFUSALS: dict[str, errors.ServiceError] = {
     "blocked": errors.ContentBlocked("CONTENT_BLOCKED", "the prompt violates the content policy"),
     "reused": errors.AlreadyExists("IDEMPOTENCY_KEY_REUSED", "the key was used with another request"),
     "many": errors.ResourceExhausted("RATE_LIMITED", "too many unfinished videos", retry_after_s=7),
-    "large": errors.PayloadTooLarge("PAYLOAD_TOO_LARGE", "the first frame is larger than 8 MiB"),
+    "large": errors.PayloadTooLarge("PAYLOAD_TOO_LARGE", "the first frame is larger than 10 MiB"),
     "down": errors.Unavailable("DEPENDENCY_UNAVAILABLE", "safety did not answer"),
     "broken": RuntimeError("postgresql://user:secret@db"),  # type: ignore[dict-item]
 }
@@ -63,6 +63,9 @@ def known_video(**changes: Any) -> video_service_pb2.GetVideoResponse:
             num_inference_steps=8,
             guidance_scale=4.5,
             audio_config=video_service_pb2.AudioOptions(include_ambient=True),
+            style_preset="night",
+            reference_video="https://media.example.com/walk.mp4",
+            reference_strength=0.5,
         ),
     }
     return video_service_pb2.GetVideoResponse(**{**fields, **changes})

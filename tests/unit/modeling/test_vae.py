@@ -61,6 +61,19 @@ def test_chunks_decode_to_the_bits_of_the_whole(vae: VideoVAE, sizes: tuple[int,
     assert torch.equal(torch.cat(chunks, 2), vae.decode(latent))
 
 
+@pytest.mark.parametrize("sizes", [(1, 4, 4, 4, 4, 4, 4), (13, 12), (9, 4, 12), (25,)])
+def test_chunks_encode_to_the_bits_of_the_whole(vae: VideoVAE, sizes: tuple[int, ...]) -> None:
+    video = torch.rand(1, 3, 25, 64, 112) * 2 - 1
+    chunks = list(vae.encode_chunks(torch.split(video, list(sizes), 2)))
+    assert [chunk.shape[1] for chunk in chunks] == [-(-size // 4) for size in sizes]
+    assert torch.equal(torch.cat(chunks, 1), vae.encode(video))
+
+
+def test_a_later_chunk_off_the_grid_is_refused(vae: VideoVAE) -> None:
+    with pytest.raises(ValueError, match="grid"):
+        list(vae.encode_chunks([torch.rand(1, 3, 5, 16, 16), torch.rand(1, 3, 5, 16, 16)]))
+
+
 def test_training_and_streaming_agree(vae: VideoVAE) -> None:
     latent = 0.1 * torch.randn(1, 5, 2, 2, 16)
     torch.testing.assert_close(vae(latent)[:, :, 3:].clamp(-1, 1), vae.decode(latent), atol=1e-5, rtol=1e-5)

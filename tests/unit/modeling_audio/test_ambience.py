@@ -10,7 +10,7 @@ from triton_models.modeling.dit import Text
 from triton_models.modeling.reference import load_text_encoder
 from triton_models.training.audio.ambience import asked, batch
 from triton_models.training.audio.loop import REFERENCE
-from triton_models.training.audio.phrases import alone, beside
+from triton_models.training.audio.phrases import alone, amid, beside
 
 
 def reader() -> AmbienceReader:
@@ -46,6 +46,14 @@ def test_phrases_are_said_alone_and_beside_a_caption(name: str) -> None:
     assert phrase
     assert said.startswith("a red ball")
     assert len(said) > len("a red ball")
+
+
+def test_sounds_are_named_amid_words_at_large() -> None:
+    rng = np.random.default_rng(2)
+    said = [amid(("rain",), rng) for _ in range(40)]
+    assert len(set(said)) == 40
+    assert any("pouring rain" in text for text in said)
+    assert all("rain" not in amid((), rng) for _ in range(40))
 
 
 def test_a_few_steps_already_teach_something() -> None:

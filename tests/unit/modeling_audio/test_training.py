@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.weights import write_random_weights
 from triton_models.modeling.audio.autoencoder import FEATURES
 from triton_models.modeling.audio.cues import AMBIENCES
+from triton_models.modeling.audio.model import load_audio_model
 from triton_models.modeling.audio.reader import GRID
 from triton_models.modeling.audio.tracks import CHANNELS, TOKEN_CHANNELS, Hit, SoundTracks
 from triton_models.modeling.reference import ReferenceConfig
 from triton_models.modeling.vae import VideoVAE
-from triton_models.training.audio import loop
-from triton_models.training.audio.loop import LoopSettings, averaged, fit
+from triton_models.training.audio import loop, publish
+from triton_models.training.audio.loop import REFERENCE, LoopSettings, averaged, fit
 from triton_models.training.audio.measures import NearestProfile, onset_offsets_ms, tonality
 from triton_models.training.audio.prepare import prepared, reader_target
 from triton_models.training.audio.reader import Pictures
@@ -117,3 +119,15 @@ def test_the_nearest_profile_names_what_it_was_shown() -> None:
     judge = NearestProfile.fit(shown)
     assert judge.name(np.full(4, 0.2)) == "a"
     assert judge.name(np.full(4, 1.7)) == "b"
+
+
+def test_what_was_not_trained_again_stays_as_it_is_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = load_audio_model(REFERENCE).networks
+    write_random_weights(tmp_path)
+    before = load_audio_model(tmp_path).networks
+    torch.save({"average": shipped.dit.state_dict()}, tmp_path / publish.DIT_FILE)
+    monkeypatch.setattr("sys.argv", ["publish", "--run", str(tmp_path), "--weights", str(tmp_path)])
+    publish.main()
+    after = load_audio_model(tmp_path).networks
+    assert torch.equal(after.dit.latent_in.weight, shipped.dit.latent_in.weight)
+    assert torch.equal(after.ambience.relevance.weight, before.ambience.relevance.weight)

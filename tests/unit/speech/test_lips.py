@@ -8,12 +8,14 @@ import pytest
 
 from triton_models.modeling.speech.lip_sync import compare, loudness, moved_lips, offset_of, shifted
 from triton_models.modeling.speech.lips import LipRefiner, find_lip_refiner, places_in
-from triton_models.modeling.speech.model import SpeechModel
+from triton_models.modeling.speech.model import SpeechModel, load_speech_model
 from triton_models.modeling.speech.mouths import Frames, mouth_area, openings
+from triton_models.modeling.speech.phonemes import mouth
+from triton_models.training.audio.loop import REFERENCE
 from triton_models.training.speech.edits import distance
 from triton_models.training.world.face import mouth_track
 from triton_models.training.world.render import render
-from triton_models.training.world.scene import Face, Scene
+from triton_models.training.world.scene import SPEAKERS, Face, Scene
 
 FPS = 12.0
 FACE = Scene("grey", (), 3, face=Face("mountain", "man", "brown", 0.3))
@@ -116,3 +118,18 @@ def test_a_shift_moves_the_voice_and_keeps_its_length() -> None:
 )
 def test_edits(wanted: str, given: str, edits: int) -> None:
     assert distance(wanted.split(), given.split()) == edits
+
+
+@pytest.mark.parametrize("speaker", SPEAKERS)
+def test_the_shipped_lips_follow_the_plan(speaker: str) -> None:
+    face = replace(FACE, face=Face("hello", speaker, "red", 0.5))
+    silent = render(face, 36, FPS, 112, 64, start_s=10.0)
+    voice, lips = load_speech_model(REFERENCE), find_lip_refiner(REFERENCE)
+    assert lips is not None
+    plan = voice.plan_text("good morning everybody", SPEAKERS.index(speaker), 3.0)
+    assert plan is not None
+    moved = np.concatenate(list(moved_lips([silent], lips, plan, FPS)))
+    offset_ms, confidence = offset_of(mouth(plan.phonemes, np.arange(36) / FPS)[0], openings(moved), FPS)
+    assert openings(silent).max() < 0.1
+    assert abs(offset_ms) < 60
+    assert confidence > 0.8

@@ -60,7 +60,8 @@ def test_renders_follow_their_prompts_and_a_model_that_mixes_them_up_does_not() 
     scenes = held_out(40)
     truth = targets(scenes, {**LOOKS, **MOVES})
     features = np.random.default_rng(0).normal(size=(40, 3))
-    right = evaluate.Column("teacher", Opinion(truth, features), 1.0, (10.0, -30.0, 20.0))
+    heard = evaluate.Heard((10.0, -60.0, 20.0), (100.0, -130.0, 0.0), (True, False))
+    right = evaluate.Column("teacher", Opinion(truth, features), 1.0, heard)
     mixed = Opinion({name: torch.roll(value, 1, 0) for name, value in truth.items()}, features + 2)
     columns = [
         right,
@@ -73,6 +74,10 @@ def test_renders_follow_their_prompts_and_a_model_that_mixes_them_up_does_not() 
     assert (figure_of(rows["all four at once"].cells[3]) or 0) < 0.5
     assert rows["Frechet distance to other renders"].cells[2:] == pytest.approx((0, 12), abs=1e-3)
     assert rows["impacts heard: median offset, ms"].cells == (20.0, 20.0, 20.0, None)
+    assert rows["impacts heard within 50 ms"].cells[0] == Share(2, 3)
+    assert rows["voice and lips: median offset, ms"].cells[0] == 100.0
+    assert rows["voice and lips within 120 ms"].cells[0] == Share(2, 3)
+    assert rows["words recognised"].cells == (Share(1, 2),) * 3 + (None,)
     (line,) = evaluate.against_teacher(columns, list(rows.values()))
     assert line.startswith("student: ")
     assert float(line.split()[1][:-1]) < 70

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from triton_models.training.table import Goal, Row, Share, misses, table
+from triton_models.training.table import Goal, Row, Share, line, misses, table
 
 
 def test_wilsons_interval() -> None:
@@ -34,3 +34,10 @@ def test_a_table_and_what_it_misses() -> None:
         "teacher: offset, ms is 60, 10 from <= 50",
     ]
     assert not misses(columns, rows, ("renders",))
+
+
+def test_a_figure_says_by_how_much_its_goal_is_missed() -> None:
+    assert line("words", 0.9, 0.95).endswith("goal >= 0.95, missed by 0.05")
+    assert line("offset, mean ms", 182.0, 120).endswith("goal <= 120, missed by 62")
+    assert line("offset, mean ms", 40.0, 120).endswith("goal <= 120, met")
+    assert line("words", 0.9, None).endswith("0.900")

@@ -117,7 +117,7 @@ def test_paths_are_made_once_and_a_student_trains_on_those_that_are_there(
 
 def _first_stride_is_guided(paths: Paths, dit: nn.Module, scale: float) -> None:
     text = Text(paths.text.embeddings_BKD[:1], paths.text.mask_BK[:1])
-    alone = guided_velocity(dit, text, scale)(paths.noise[:1], 1.0)  # type: ignore[arg-type]
+    alone = guided_velocity(dit, text, scale, held=paths.held)(paths.noise[:1], 1.0)  # type: ignore[arg-type]
     alike = torch.cosine_similarity(alone.flatten(), paths.velocities[:1, 0].flatten(), 0)
     assert alike > 0.9
 

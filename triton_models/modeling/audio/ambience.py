@@ -3,7 +3,7 @@
 The audio transformer is conditioned on named ambiences; this small network names them. Its only input is what the text
 encoder says, so it learns from captions alone: a hundred thousand of them cost less than a minute of sound.
 
-Legend: B batch, K text tokens, D text width, A ambiences, W width.
+Legend: B batch, K text tokens, D text width, E width of a token here, A ambiences, W width.
 """
 
 from __future__ import annotations
@@ -31,18 +31,21 @@ class AmbienceReader(nn.Module):
 
     def __init__(self, config: AmbienceReaderConfig) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(config.text_width)
-        self.relevance = nn.Linear(config.text_width, len(AMBIENCES))
-        self.meaning = nn.Linear(config.text_width, config.width)
+        self.token = nn.Sequential(
+            nn.LayerNorm(config.text_width), nn.Linear(config.text_width, 2 * config.width), nn.SiLU(),
+            nn.Linear(2 * config.width, 2 * config.width), nn.SiLU(),
+        )  # fmt: skip
+        self.relevance = nn.Linear(2 * config.width, len(AMBIENCES))
+        self.meaning = nn.Linear(2 * config.width, config.width)
         self.decide = nn.Sequential(
             nn.Linear(len(AMBIENCES) * config.width, config.width), nn.SiLU(), nn.Linear(config.width, len(AMBIENCES))
         )
 
     def forward(self, text: Text) -> Tensor:
         """Logits [B, A], in the order of AMBIENCES."""
-        tokens_BKD = self.norm(text.embeddings_BKD)
-        scores_BKA = self.relevance(tokens_BKD).masked_fill(~text.mask_BK[..., None], -1e4)
-        found_BAW = scores_BKA.softmax(dim=1).transpose(1, 2) @ fn.silu(self.meaning(tokens_BKD))
+        tokens_BKE = self.token(text.embeddings_BKD)
+        scores_BKA = self.relevance(tokens_BKE).masked_fill(~text.mask_BK[..., None], -1e4)
+        found_BAW = scores_BKA.softmax(dim=1).transpose(1, 2) @ fn.silu(self.meaning(tokens_BKE))
         logits: Tensor = self.decide(found_BAW.flatten(1))
         return logits
 

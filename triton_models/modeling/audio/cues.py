@@ -48,12 +48,12 @@ class AudioFlags:
 _VOCABULARY: tuple[tuple[CueKind, str, str], ...] = (
     (CueKind.SPEECH, "speech", r"speak\w*|speech|talk\w*|say(?:s|ing)?|narrat\w+|voices?|dialog(?:ue)?|sing(?:s|ing)"),
     (CueKind.MUSIC, "music", r"music\w*|melod\w+|song|piano|guitar|orchestra\w*|soundtrack|chords?"),
-    (CueKind.AMBIENT, "birds", r"birds?|songbirds?|birdsong|twitter\w*"),
-    (CueKind.AMBIENT, "wind", r"winds?|windy|breez\w+|gust\w*|blizzard"),
-    (CueKind.AMBIENT, "waves", r"waves?|surf"),
+    (CueKind.AMBIENT, "birds", r"birds?|songbirds?|birdsong|twitter\w*|robins?|sparrows?|blackbirds?"),
+    (CueKind.AMBIENT, "wind", r"winds?|windy|breez\w+|gust\w*|gales?|blizzard"),
+    (CueKind.AMBIENT, "waves", r"waves?|surf|tides?|breakers|seaside"),
     (CueKind.AMBIENT, "night", r"crickets?|cicadas?"),
-    (CueKind.AMBIENT, "rain", r"rain|rain(?:s|y|ing|drops?|fall|storm)|drizzl\w+|downpour"),
-    (CueKind.AMBIENT, "city", r"traffic|city hum|car engines?|honking"),
+    (CueKind.AMBIENT, "rain", r"rain|rain(?:s|y|ing|drops?|fall|storm)|drizzl\w+|downpour|it pours|pouring"),
+    (CueKind.AMBIENT, "city", r"traffic|rush hour|city hum|car engines?|car horns?|honking"),
     (
         CueKind.EFFECTS,
         "impact",

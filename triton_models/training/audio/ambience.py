@@ -1,7 +1,7 @@
 """Trains the ambience reader: `python -m triton_models.training.audio.ambience` (needs only the text encoder).
 
-It learns from captions of the world, which say what places sound like, and from phrases that name sounds, alone or
-beside a caption. The text encoder stays as it is.
+It learns from captions of the world, which say what places sound like, and from phrases that name sounds, alone,
+beside a caption or amid words at large. The text encoder stays as it is.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from torch.nn import functional as fn
 
 from triton_models.modeling.audio.ambience import AmbienceReader, AmbienceReaderConfig
 from triton_models.modeling.audio.cues import AMBIENCES, condition_vector
+from triton_models.modeling.audio.model import load_audio_model
 from triton_models.modeling.dit import Text
 from triton_models.modeling.reference import load_text_encoder
 from triton_models.modeling.text import TextEncoder, collate, tokenize
 from triton_models.training.audio.loop import REFERENCE, LoopSettings, averaged, begin, fit, stage_parser
-from triton_models.training.audio.phrases import alone, beside
+from triton_models.training.audio.phrases import alone, amid, beside
 from triton_models.training.world.grammar import caption, sample_scene
 from triton_models.training.world.motion import Frame, events
 
 AMBIENCE_FILE = "ambience.pt"
 
 _BATCH = 64
-_ALONE_SHARE, _BESIDE_SHARE = 0.15, 0.25
+_ALONE_SHARE, _AMID_SHARE, _BESIDE_SHARE = 0.15, 0.15, 0.3
+_NAMED_SHARE = 0.85
+"""Of prompts of words at large: those that name a sound."""
 _UNSEEN = 5_000_000
 """Seeds from here on are never trained on."""
 
@@ -38,10 +41,13 @@ def asked(seed: int) -> tuple[str, tuple[str, ...]]:
     way = rng.random()
     if way < _ALONE_SHARE:
         return alone(named, rng), named
+    if way < _ALONE_SHARE + _AMID_SHARE:
+        named = named if rng.random() < _NAMED_SHARE else ()
+        return amid(named, rng), named
     scene = sample_scene(seed)
     heard = events(scene, 0.1, Frame(16 / 9, 1.0)).ambience
     words = caption(scene, seed)
-    if way < _ALONE_SHARE + _BESIDE_SHARE:
+    if way < _ALONE_SHARE + _AMID_SHARE + _BESIDE_SHARE:
         return beside(words, named, rng), (*heard, *named)
     return words, heard
 
@@ -64,11 +70,13 @@ def accuracy(reader: AmbienceReader, encoder: TextEncoder, prompts: int = 500) -
 
 def main() -> None:
     """Runs the stage."""
-    parser = stage_parser(__doc__ or "", steps=600, learning_rate=3e-3)
+    parser = stage_parser(__doc__ or "", steps=1500, learning_rate=2e-3)
     parser.add_argument("--weights", type=Path, default=REFERENCE, help="folder with the text encoder")
     given = begin(parser)
     encoder = load_text_encoder(given.weights)
     network = AmbienceReader(AmbienceReaderConfig(text_width=encoder.config.width))
+    if given.from_weights:
+        network.load_state_dict(load_audio_model(REFERENCE).networks.ambience.state_dict())
 
     def loss_at(step: int) -> Tensor:
         text, wanted = batch(encoder, list(range(step * _BATCH, (step + 1) * _BATCH)))

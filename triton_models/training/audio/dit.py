@@ -17,9 +17,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from triton_models.modeling.audio.autoencoder import AudioAutoencoder, AudioAutoencoderConfig
 from triton_models.modeling.audio.dit import AudioConditions, AudioDiT, AudioDiTConfig
+from triton_models.modeling.audio.model import load_audio_model
 from triton_models.modeling.audio.tracks import CHANNELS, TRACKS_PER_TOKEN
 from triton_models.training.audio.autoencoder import AUTOENCODER_FILE
-from triton_models.training.audio.loop import LoopSettings, averaged, begin, fit, stage_parser
+from triton_models.training.audio.loop import REFERENCE, LoopSettings, averaged, begin, fit, stage_parser
 from triton_models.training.audio.prepare import CLIPS_FILE
 
 DIT_FILE = "dit.pt"
@@ -48,11 +49,9 @@ class Sounds:
 
 
 @torch.no_grad()
-def load_sounds(run: Path) -> Sounds:
-    """What `prepare` and `autoencoder` left in the run's folder."""
+def load_sounds(run: Path, autoencoder: AudioAutoencoder) -> Sounds:
+    """What `prepare` left in the run's folder, in the latent space of `autoencoder`."""
     clips = load_file(run / CLIPS_FILE)
-    autoencoder = AudioAutoencoder(AudioAutoencoderConfig())
-    autoencoder.load_state_dict(averaged(run / AUTOENCODER_FILE))
     latents = torch.cat([autoencoder.encoder(part.float()) for part in torch.split(clips["features"], 64)])
     return Sounds(latents, clips["tracks"].float(), clips["ambience"])
 
@@ -77,8 +76,13 @@ def _importance(tracks_BLC: Tensor) -> Tensor:
 def main() -> None:
     """Runs the stage."""
     given = begin(stage_parser(__doc__ or "", steps=1100, learning_rate=2e-3))
-    sounds = load_sounds(given.run)
-    network = AudioDiT(AudioDiTConfig())
+    if given.from_weights:
+        shipped = load_audio_model(REFERENCE).networks.requires_grad_()
+        autoencoder, network = shipped.autoencoder, shipped.dit.train()
+    else:
+        autoencoder, network = AudioAutoencoder(AudioAutoencoderConfig()), AudioDiT(AudioDiTConfig())
+        autoencoder.load_state_dict(averaged(given.run / AUTOENCODER_FILE))
+    sounds = load_sounds(given.run, autoencoder)
 
     def loss_at(step: int) -> Tensor:
         return velocity_loss(network, *sounds.example(step), step)

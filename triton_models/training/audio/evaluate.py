@@ -24,6 +24,7 @@ from triton_models.training.audio.bench import Bench, bouncing_scene, profile, r
 from triton_models.training.audio.clips import sample_clip
 from triton_models.training.audio.loop import REFERENCE
 from triton_models.training.audio.measures import NearestProfile, level_db, onset_offsets_ms, tonality
+from triton_models.training.table import line
 
 _NEPERS_TO_DB = 8.686
 _UNSEEN = 6_000_000
@@ -32,15 +33,22 @@ _LONG_S = 60.0
 _BOUNCING = "a red ball bouncing on green grass"
 PROMPTS = {
     "birds": ("a sunny garden with songbirds", "small birds chirp in the treetops", "a flowery meadow at noon",
-              "a quiet park in the morning"),
+              "a quiet park in the morning", "birds singing at sunrise", "a grassy field in spring with birdsong",
+              "sparrows chirping in the hedge", "wildflowers on a bright day"),
     "wind": ("a cold wind howls", "endless desert dunes under the sun", "strong gusts over a bare plain",
-             "tall mountains on a clear day"),
+             "tall mountains on a clear day", "a gale over the hills", "sand dunes on a clear afternoon",
+             "a breezy mountain ridge", "snow blowing across a plain"),
     "waves": ("breakers rolling in from the ocean", "surf on the shore", "waves lapping at a pier",
-              "a calm boat trip on the water"),
+              "a calm boat trip on the water", "the tide coming in", "a harbour with gentle waves",
+              "seaside sounds", "sea breaking on rocks"),
     "night": ("crickets in the dark", "a starry night over a field", "insects chirping at midnight",
-              "the desert at night under the stars"),
-    "rain": ("a steady downpour", "raindrops on a window", "a rainy day in the mountains", "it pours on the meadow"),
-    "city": ("cars in a busy street", "the skyline of a big city", "downtown traffic", "tall buildings at noon"),
+              "the desert at night under the stars", "cicadas on a warm evening", "a dark forest at night",
+              "the meadow after midnight", "chirping insects under the moon"),
+    "rain": ("a steady downpour", "raindrops on a window", "a rainy day in the mountains", "it pours on the meadow",
+             "it is raining hard", "a rainstorm over the forest", "drops of rain falling on leaves",
+             "a wet and rainy afternoon"),
+    "city": ("cars in a busy street", "the skyline of a big city", "downtown traffic", "tall buildings at noon",
+             "rush hour traffic", "a city street at noon", "skyscrapers in daylight", "cars honking downtown"),
 }  # fmt: skip
 """Prompts nobody trained on, by the one ambience they should have."""
 
@@ -191,7 +199,7 @@ def main() -> None:
         steps_table(Bench(model, text), given.clips)
         return
     for name, value, goal in report(model, text, given.clips):
-        print(f"{name:58} {value:8.3f}" + ("" if goal is None else f"   goal {goal:g}"))
+        print(line(name, value, goal))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ def stage_parser(description: str, steps: int, learning_rate: float) -> argparse
     parser.add_argument("--learning-rate", type=float, default=learning_rate)
     parser.add_argument("--threads", type=int, default=1, help="more only help on an idle machine")
     parser.add_argument("--run", type=Path, default=RUN_FOLDER, help="folder of data and checkpoints")
+    parser.add_argument("--from-weights", action="store_true", help="begin with the shipped network, not from nothing")
     return parser
 
 

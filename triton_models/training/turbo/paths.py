@@ -31,6 +31,7 @@ from ...modeling.turbo.student import STUDENT_STEPS, TEACHER_TIER
 from ...modeling.vae import VideoVAE
 from ..distil import in_bfloat16, load_teacher
 from ..dit import load_text
+from ..judges.questions import kind_of
 from ..latents import to_video
 from ..run import RUNS, WEIGHTS
 from ..world.grammar import caption, sample_scene
@@ -46,6 +47,8 @@ DURATION_S = 5.0
 _ASPECTS, _SHARES = ("16:9", "9:16", "1:1", "4:3"), (0.7, 0.1, 0.1, 0.1)
 _FIRST_FRAME_SHARE = 0.15
 _FIRST_SEED = 3 * 10**8
+_CANDIDATES = 3 * TOGETHER
+"""Scenes from which those of one file are drawn."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,20 @@ def follow_teacher(teacher: Field, noise: Tensor, text: Text, shift: float, stri
     return Paths(noise, torch.stack(velocities, 1), text, levels[::strides], held)
 
 
+def emphasis(scene: Scene) -> float:
+    """Returns how often a scene is drawn: of pairs and landscapes few steps lose the most."""
+    return {"two objects": 2.5, "landscape": 1.5}.get(kind_of(scene), 1.0)
+
+
+def _scenes(number: int, rng: np.random.Generator) -> list[Scene]:
+    """The scenes of a file of paths, no two the same."""
+    first = _FIRST_SEED + number * _CANDIDATES
+    candidates = [sample_scene(seed) for seed in range(first, first + _CANDIDATES)]
+    chances = np.array([emphasis(scene) for scene in candidates])
+    picked = rng.choice(_CANDIDATES, TOGETHER, replace=False, p=chances / chances.sum())
+    return [candidates[place] for place in picked]
+
+
 @dataclass(frozen=True)
 class Beginnings:
     """Draws where paths begin, the same for the same number."""
@@ -120,7 +137,7 @@ class Beginnings:
         rng = np.random.default_rng((number, 8))
         width, height = self.config.sizes[str(rng.choice(_ASPECTS, p=_SHARES))]
         shape = VideoShape.from_duration(DURATION_S, self.config.fps, height, width).latent()
-        scenes = [sample_scene(_FIRST_SEED + number * TOGETHER + place) for place in range(TOGETHER)]
+        scenes = _scenes(number, rng)
         captions = [tokenize(caption(scene, scene.seed), self.text.config) for scene in scenes]
         noise = torch.randn(TOGETHER, *shape, generator=torch.Generator().manual_seed(number))
         held = int(rng.random() < _FIRST_FRAME_SHARE)

@@ -21,6 +21,7 @@ from ...modeling.reference import DIT_FILE, STUDENT_FILE, load_config, save_weig
 from ..distil import load_teacher
 from ..dit import follow, optimisers
 from ..run import RUNS, WEIGHTS, Run
+from ..sheet import save_curve
 from .objectives import Field
 from .paths import Paths, folder_of, frame_levels
 
@@ -107,6 +108,7 @@ def train(start: VideoDiT, library: Library, minutes: float, name: str, out: Pat
             saved_at = run.elapsed_s
     run.save(parts)
     save_weights(average, out)
+    save_curve(run.losses, out.with_name("student_loss.png"))
     print(f"{run.cost()}, {len(library.known)} files of paths")
 
 
