@@ -19,6 +19,7 @@ RULES = (
 """Between fields, or about a value that only an earlier answer can give."""
 OF_THE_INSTALLATION = (
     "model",
+    "allow_fallback",
     "webhook_url",
     "first_frame_image",
     "reference_video",
