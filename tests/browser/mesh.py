@@ -221,11 +221,12 @@ def _worker(name: str, busy: bool) -> worker_pb2.GPUWorkerState:
     hardware = worker_pb2.WorkerHardware(
         gpu_type="cpu", gpu_memory_total_gb=24, gpu_memory_used_gb=math.pi if busy else 0.4
     )
-    models = worker_pb2.LoadedModels(dit_model="REFERENCE", vae_model="REFERENCE") if busy else None
+    loaded = worker_pb2.LoadedModels(dit_model="REFERENCE", vae_model="REFERENCE") if busy else None
     metrics = worker_pb2.WorkerMetrics(jobs_completed_today=12, average_generation_time_ms=13_250)
     state = worker_pb2.GPUWorkerState(
-        worker_id=name, node_name="atelier", status=status, hardware=hardware, loaded_models=models, metrics=metrics
+        worker_id=name, node_name="atelier", status=status, hardware=hardware, loaded_models=loaded, metrics=metrics
     )
+    state.models.extend(("REFERENCE", "WAN"))
     if busy:
         state.current_job.current_step = 5
         state.current_job.started_at.CopyFrom(stamp(datetime.now(UTC)))

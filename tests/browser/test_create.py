@@ -76,6 +76,17 @@ async def test_a_running_video_is_cancelled(visit: Visit, screenshots: Path) -> 
     await visit.page.screenshot(screenshots / "cancelled.png")
 
 
+async def test_what_has_ended_meanwhile_is_not_cancelled_but_shown(visit: Visit) -> None:
+    job = visit.mesh.add(visit.user, "a fast hare")
+    job.draw(2)
+    await visit.open(f"/videos/{job.id}")
+    await visit.page.shows(f"step 2 of {STEPS}")
+    job.status = "COMPLETED"  # and nobody has told the page yet
+    await visit.page.click("button", "Cancel")
+    await visit.page.shows("The video has already ended")
+    await visit.page.shows("Content credentials")
+
+
 async def test_a_video_that_fails_says_why(visit: Visit) -> None:
     job = visit.mesh.add(visit.user, "an unlucky star")
     await visit.open(f"/videos/{job.id}")

@@ -98,6 +98,7 @@ async def test_the_workers_are_shown(visit: Visit) -> None:
     await visit.page.shows("3.1 of 24.0 GiB")
     await visit.page.shows("a video, step 5")
     await visit.page.shows("12 done, 0 failed")
+    await visit.page.shows("REFERENCE, WAN")
     await visit.page.find("heading", "worker-2")
 
 

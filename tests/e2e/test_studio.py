@@ -8,7 +8,7 @@ from tests.support.chromium import Page
 from tests.support.mesh import RunningMesh
 
 READY_S = 180
-PREVIEWED = "document.querySelector('.screen .drawn')?.width > 0"
+PREVIEWED = "(seen => seen && getComputedStyle(seen).opacity === '1')(document.querySelector('.screen .drawn'))"
 PLAYING = "(video => video && video.currentTime > 0.5)(document.querySelector('video'))"
 
 

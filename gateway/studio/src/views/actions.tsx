@@ -29,6 +29,7 @@ export function Actions({ video, onChange }: Props) {
       then();
     } catch (reason) {
       setProblem(problemOf(reason));
+      onChange(); // What cannot be done may have become so.
     }
     setBusy(false);
     refreshAll();

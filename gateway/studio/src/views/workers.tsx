@@ -55,14 +55,15 @@ function Worker({ worker }: { readonly worker: GPUWorkerState }) {
   );
 }
 
-function stateOf({ hardware, nodeName, loadedModels, currentJob }: GPUWorkerState): Row[] {
-  const models = [loadedModels?.ditModel, loadedModels?.vaeModel, loadedModels?.audioModel];
+function stateOf({ hardware, nodeName, models, loadedModels, currentJob }: GPUWorkerState): Row[] {
+  const loaded = [loadedModels?.ditModel, loadedModels?.vaeModel, loadedModels?.audioModel];
   const several = (hardware?.gpuCount ?? 0) > 1 ? ` × ${hardware?.gpuCount}` : "";
   const since = currentJob?.startedAt ? `, since ${moment(currentJob.startedAt)}` : "";
   return [
     ["Hardware", `${hardware?.gpuType || "unknown"}${several}`],
     ["Machine", nodeName],
-    ["In memory", [...new Set(models)].filter(Boolean).join(", ") || "Nothing yet"],
+    ["Models", models.join(", ") || "None"],
+    ["In memory", [...new Set(loaded)].filter(Boolean).join(", ") || "Nothing yet"],
     ["Working on", currentJob ? `a video, step ${currentJob.currentStep}${since}` : "Nothing"],
   ];
 }
