@@ -12,6 +12,7 @@ from schemathesis.openapi.checks import RejectedPositiveData
 RULES = (
     "audio_config: needs enable_audio",
     "tier: contradicts the tier given as model",
+    "reference_strength: needs reference_video",
     "webhook_secret: needs webhook_url",
     "offset: must be 0 with page_token",
     "page_token: must be a next_page_token",
