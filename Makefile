@@ -9,10 +9,14 @@ PROMPTS ?= 100
 SEEDS ?= 20
 MINUTES ?= 0
 CASES ?= 4000
+STREAMS ?= 5000
+JOBS ?= 50
+SECONDS ?= 30
+BASE ?= HEAD
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs test chaos fuzz check protos studio train train-video train-audio train-speech train-turbo eval bench-models bench-checkpoints clean
+.PHONY: help setup run up down status logs test chaos fuzz check breaking protos studio train train-video train-audio train-speech train-turbo eval bench-models bench-checkpoints bench-streams bench-gateway bench-abuse clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +67,10 @@ check: setup ## style, types, import boundaries, contracts
 	$(PYTHON) protos/generate.py --check
 	$(PYTHON) -m gateway.openapi.generate --check
 
+breaking: setup ## say what in the contracts would break clients of a revision: BASE=HEAD
+	base=$$(mktemp -d) && trap 'rm -rf "$$base"' EXIT && git archive $(BASE) protos | tar -x -C "$$base" && \
+		cd protos && ../$(VENV)/bin/buf breaking --against "$$base/protos"
+
 protos: setup ## generate the Python code of the contracts, and the OpenAPI document
 	$(PYTHON) protos/generate.py
 	$(PYTHON) -m gateway.openapi.generate
@@ -100,6 +108,15 @@ bench-models: setup ## measure what a clip costs, stage by stage, and each accel
 
 bench-checkpoints: setup ## measure what checkpoints cost at the default interval
 	$(PYTHON) -m triton_models.benchmarks.checkpoints
+
+bench-streams: setup ## measure event streams of real jobs through Envoy: STREAMS=5000 JOBS=50 SECONDS=30
+	$(PYTHON) -m tests.benchmarks.streams --streams $(STREAMS) --jobs $(JOBS) --seconds $(SECONDS)
+
+bench-gateway: setup ## measure what requests cost, against a bare echo and against durable commits
+	$(PYTHON) -m tests.benchmarks.cost
+
+bench-abuse: setup ## measure how others are served while the gateway is attacked
+	$(PYTHON) -m tests.benchmarks.abuse
 
 clean: down ## delete the mesh's data and every cache; keeps .venv and training runs
 	test ! -d .kinemesh || find .kinemesh -mindepth 1 -maxdepth 1 ! -name training -exec rm -rf {} +
