@@ -23,15 +23,22 @@ if TYPE_CHECKING:
 
 _OPEN = "INSERT INTO accounts (user_id) VALUES ($1) ON CONFLICT DO NOTHING"
 _ACCOUNT = "SELECT user_id, available, held, spent FROM accounts WHERE user_id = $1"
-_MOVE = """
-UPDATE accounts SET available = available + $2, held = held + $3, spent = spent + $4, updated_at = clock_timestamp()
-WHERE user_id = $1 AND available + $2 >= 0
-RETURNING user_id, available, held, spent
+# Balances, transaction and legs at once; nothing at all when too little is available.
+_POST = """
+WITH moved AS (
+    UPDATE accounts SET available = available + $2, held = held + $3, spent = spent + $4, updated_at = clock_timestamp()
+    WHERE user_id = $1 AND available + $2 >= 0
+    RETURNING user_id, available, held, spent
+), entered AS (
+    INSERT INTO ledger_transactions (kind, request_id, grant_id) SELECT $5, $6::uuid, $7 FROM moved
+    RETURNING transaction_id
+), legs AS (
+    INSERT INTO ledger_entries (transaction_id, user_id, account, amount)
+    SELECT transaction_id, $1, account, amount
+    FROM entered, unnest($8::text[], $9::numeric[]) WITH ORDINALITY AS leg (account, amount, place) ORDER BY place
+)
+SELECT * FROM moved
 """
-_TRANSACTION = """
-INSERT INTO ledger_transactions (kind, request_id, grant_id) VALUES ($1, $2, $3) RETURNING transaction_id
-"""
-_ENTRY = "INSERT INTO ledger_entries (transaction_id, user_id, account, amount) VALUES ($1, $2, $3, $4)"
 _LOCK_GRANT = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 _GRANT = """
 SELECT user_id, amount FROM ledger_transactions JOIN ledger_entries USING (transaction_id)
@@ -97,13 +104,17 @@ async def post(connection: Connection, movement: Movement) -> Account | None:
     """Enters a movement into the ledger and the user's balances; None, and no effect, when too little is available."""
     legs = movement.legs
     deltas = [legs.get(a, 0) for a in (LedgerAccount.AVAILABLE, LedgerAccount.HELD, LedgerAccount.REVENUE)]
-    row = await connection.fetchrow(_MOVE, movement.user_id, *deltas)
-    if row is None:
-        return None
-    transaction_id = await connection.fetchval(_TRANSACTION, movement.kind, movement.request_id, movement.grant_id)
-    rows = [(transaction_id, movement.user_id, account, amount) for account, amount in legs.items()]
-    await connection.executemany(_ENTRY, rows)
-    return Account(**row)
+    row = await connection.fetchrow(
+        _POST,
+        movement.user_id,
+        *deltas,
+        movement.kind,
+        movement.request_id,
+        movement.grant_id,
+        list(legs),
+        list(legs.values()),
+    )
+    return None if row is None else Account(**row)
 
 
 async def lock_grant(connection: Connection, grant_id: str) -> None:

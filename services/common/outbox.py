@@ -135,7 +135,8 @@ class OutboxRelay:
         race_point("outbox.before_mark")
         ids = [event.event_id for event in events]
         await connection.execute(_MARK, [i for i, ok in zip(ids, stored, strict=True) if ok])
-        await connection.execute(_DELAY, [i for i, ok in zip(ids, stored, strict=True) if not ok])
+        if not all(stored):
+            await connection.execute(_DELAY, [i for i, ok in zip(ids, stored, strict=True) if not ok])
         return len(events)
 
     async def _try_publish(self, event: _Event) -> bool:

@@ -41,6 +41,10 @@ logger = logging.getLogger(__name__)
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Surrounds calls with an asynchronous context manager."""
 
+    def __init__(self) -> None:
+        self._wrapped: dict[str, Handler] = {}
+        """By method; a server's methods stay as they are, so that each is wrapped once."""
+
     @abstractmethod
     def around(self, method: str, context: Context) -> AbstractAsyncContextManager[None]:
         """Surrounds one call. `method` is "/package.Service/Method"."""
@@ -51,8 +55,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
         """Wraps the method's handler; None (no such method) stays None."""
-        handler = await continuation(handler_call_details)
-        return None if handler is None else self._wrap(handler, handler_call_details.method)
+        method = handler_call_details.method
+        if method not in self._wrapped:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None
+            self._wrapped[method] = self._wrap(handler, method)
+        return self._wrapped[method]
 
     def _wrap(self, handler: Handler, method: str) -> Handler:
         kind = f"{_arity(handler.request_streaming)}_{_arity(handler.response_streaming)}"
@@ -135,6 +144,7 @@ class DeadlineInterceptor(CallInterceptor):
     """Gives unary calls whose client set no deadline a default one. Streams may last."""
 
     def __init__(self, default_s: float) -> None:
+        super().__init__()
         self._default_s = default_s
 
     def _wrap(self, handler: Handler, method: str) -> Handler:

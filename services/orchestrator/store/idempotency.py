@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 if TYPE_CHECKING:
     from services.common.postgres import Connection, Pool
@@ -42,26 +42,28 @@ class Hold:
     holder: UUID
 
 
+_UNFINISHED = """
+SELECT (SELECT count(*) FROM video_generations WHERE user_id = $1 AND completed_at IS NULL)
+     + (SELECT count(*) FROM idempotency_keys WHERE user_id = $1 AND state = 'PENDING'
+        AND held_until > clock_timestamp())
+"""
 # An expired key is as good as none; what it stood for is finished or abandoned by then.
-_INSERT = """
+_INSERT = f"""
 INSERT INTO idempotency_keys AS k (user_id, key, fingerprint, request_id, holder, held_until, expires_at)
-VALUES ($1, $2, $3, $4, $5, clock_timestamp() + make_interval(secs => $6), clock_timestamp() + interval '7 days')
+SELECT $1::varchar, $2::uuid, $3::bytea, $4::uuid, $5::uuid,
+    clock_timestamp() + make_interval(secs => $6), clock_timestamp() + interval '7 days'
+WHERE ({_UNFINISHED}) < $7
 ON CONFLICT (user_id, key) DO UPDATE SET
     fingerprint = excluded.fingerprint, request_id = excluded.request_id, holder = excluded.holder, state = 'PENDING',
     held_until = excluded.held_until, expires_at = excluded.expires_at, quote = NULL, response = NULL
 WHERE k.state = 'DONE' AND k.expires_at < clock_timestamp()
-"""
+"""  # noqa: S608 - a constant
 _READ = """
 SELECT request_id, fingerprint, state, holder, held_until > clock_timestamp() AS held, quote, response
 FROM idempotency_keys
 WHERE user_id = $1 AND key = $2 AND NOT (state = 'DONE' AND expires_at < clock_timestamp())
 """
 _OURS = "user_id = $1 AND key = $2 AND holder = $3 AND state = 'PENDING'"
-_UNFINISHED = """
-SELECT (SELECT count(*) FROM video_generations WHERE user_id = $1 AND completed_at IS NULL)
-     + (SELECT count(*) FROM idempotency_keys WHERE user_id = $1 AND state = 'PENDING'
-        AND held_until > clock_timestamp())
-"""
 _ABANDON = """
 UPDATE idempotency_keys SET state = 'ABANDONED', held_until = clock_timestamp() WHERE (user_id, key) IN (
     SELECT user_id, key FROM idempotency_keys
@@ -94,10 +96,13 @@ async def unfinished(connection: Connection, user_id: str) -> int:
 
 
 async def insert(
-    connection: Connection, hold: Hold, fingerprint: bytes, request_id: UUID, hold_s: float
+    connection: Connection, hold: Hold, fingerprint: bytes, hold_s: float, max_unfinished: int
 ) -> Entry | None:
-    """Makes a key for a new job; None when it exists already."""
-    status = await connection.execute(_INSERT, hold.user_id, hold.key, fingerprint, request_id, hold.holder, hold_s)
+    """Makes a key for a new job; None when it exists already, or the user has as much unfinished as he may."""
+    request_id = uuid4()
+    status = await connection.execute(
+        _INSERT, hold.user_id, hold.key, fingerprint, request_id, hold.holder, hold_s, max_unfinished
+    )
     return Entry(request_id, fingerprint, "PENDING", hold.holder, True, None, None) if status == "INSERT 0 1" else None
 
 

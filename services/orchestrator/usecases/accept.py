@@ -189,26 +189,29 @@ class AcceptVideo:
     async def _begin(self, hold: Hold, fingerprint: bytes) -> Entry:
         """Gets hold of the key, waiting a while for another call that has it."""
         give_up_at, pause_s = time.monotonic() + _WAIT_S, _POLL_S
-        while True:
-            # Waiting takes no locks: a crowd of waiters must not keep the call that works from the database.
-            entry = await idempotency.peek(self._engine.pool, hold.user_id, hold.key)
-            if entry is None or entry.free:
-                entry = await transact(self._engine.pool, partial(self._try_begin, hold, fingerprint))
-            if entry is not None and _is_usable(entry, hold, fingerprint):
-                return entry
+        begin = partial(self._try_begin, hold, fingerprint)
+        entry = await transact(self._engine.pool, begin)
+        while entry is None or not _is_usable(entry, hold, fingerprint):
             if time.monotonic() > give_up_at:
                 message = "a request with this key is still being accepted"
                 raise Aborted("IDEMPOTENCY_KEY_IN_USE", message, retry_after_s=1)
             await asyncio.sleep(random.uniform(0.5, 1) * pause_s)
             pause_s = min(2 * pause_s, _MAX_POLL_S)
+            # Waiting takes no locks: a crowd of waiters must not keep the call that works from the database.
+            entry = await idempotency.peek(self._engine.pool, hold.user_id, hold.key)
+            if entry is None or entry.free:
+                entry = await transact(self._engine.pool, begin)
+        return entry
 
     async def _try_begin(self, hold: Hold, fingerprint: bytes, connection: Connection) -> Entry | None:
         await idempotency.serialize_user(connection, hold.user_id)
+        made = await idempotency.insert(connection, hold, fingerprint, _HOLD_S, self._limits.max_unfinished)
+        if made is not None:
+            return made
         entry = await idempotency.read(connection, hold.user_id, hold.key)
         if entry is None:
             await self._require_room(connection, hold.user_id)
-            return await idempotency.insert(connection, hold, fingerprint, uuid4(), _HOLD_S)
-        if entry.free and entry.fingerprint == fingerprint:
+        elif entry.free and entry.fingerprint == fingerprint:
             await idempotency.take_over(connection, hold, _HOLD_S)
             return replace(entry, holder=hold.holder, held=True)
         return entry
