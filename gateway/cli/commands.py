@@ -131,7 +131,7 @@ def generate(  # noqa: PLR0913, PLR0917 (each is an option of the command line)
         created = client.videos.CreateVideo(request, timeout=CALL_TIMEOUT_S, metadata=client.with_new_request_id())
         if not as_json:
             console.print(f"accepted as {created.request_id}, about {created.estimated_time_seconds} s")
-        journey = _follow(client, created.request_id, quiet=as_json)
+        journey = _follow(client, created.request_id, as_json=as_json)
         video = _get(client, created.request_id)
         file = _fetch(video, target)
     if as_json:
@@ -144,7 +144,7 @@ def generate(  # noqa: PLR0913, PLR0917 (each is an option of the command line)
 def watch(context: typer.Context, request_id: VideoId, as_json: Json = False) -> None:
     """Shows a video's progress until it ends."""
     with connect(*context.obj.credentials()) as client:
-        _follow(client, request_id, quiet=as_json)
+        _follow(client, request_id, as_json=as_json)
         video = _get(client, request_id)
     if as_json:
         output.print_json(video)
@@ -281,9 +281,11 @@ def _get(client: Client, request_id: str) -> video_pb2.GetVideoResponse:
     return client.videos.GetVideo(request, timeout=CALL_TIMEOUT_S, metadata=client.metadata)
 
 
-def _follow(client: Client, request_id: str, *, quiet: bool) -> Journey:
-    journey = follow(client.watch(request_id), Console(quiet=True) if quiet else console)
+def _follow(client: Client, request_id: str, *, as_json: bool) -> Journey:
+    journey = follow(client.watch(request_id), Console(quiet=True) if as_json else console)
     if journey.error is not None:
+        if as_json:
+            output.print_json(_get(client, request_id))
         errors.print(f"{journey.error.error_code}: {journey.error.error_message}", style="red")
         raise typer.Exit(EXIT_NO_VIDEO)
     return journey

@@ -57,7 +57,7 @@ ON CONFLICT (user_id, key) DO UPDATE SET
     fingerprint = excluded.fingerprint, request_id = excluded.request_id, holder = excluded.holder, state = 'PENDING',
     held_until = excluded.held_until, expires_at = excluded.expires_at, quote = NULL, response = NULL
 WHERE k.state = 'DONE' AND k.expires_at < clock_timestamp()
-"""  # noqa: S608 - a constant
+"""
 _READ = """
 SELECT request_id, fingerprint, state, holder, held_until > clock_timestamp() AS held, quote, response
 FROM idempotency_keys

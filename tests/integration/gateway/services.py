@@ -185,6 +185,10 @@ class Videos(video_service_pb2_grpc.VideoServiceServicer):
                 raise
         if request.request_id == STEADY_ID:
             await asyncio.Event().wait()
+        if self.known.HasField("error"):
+            error = video_service_pb2.ErrorEvent(error_code=self.known.error.code)
+            yield video_service_pb2.WatchVideoResponse(event_id="2", request_id=request.request_id, error=error)
+            return
         yield video_service_pb2.WatchVideoResponse(
             event_id="2",
             request_id=request.request_id,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.ports import free_port
+from kinemesh.video.v1.video_service_pb2 import VideoError
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.services import KNOWN_ID, known_video
 
@@ -71,6 +72,17 @@ async def test_watching_shows_progress_to_people(access: dict[str, str]) -> None
     assert outcome.status == 0
     assert "100%" in outcome.printed
     assert "COMPLETED" in outcome.printed
+
+
+@pytest.mark.parametrize("arguments", [("watch", KNOWN_ID), ("generate", "a")])
+async def test_a_video_that_failed_is_printed_for_programs_too(
+    gateway: Gateway, access: dict[str, str], arguments: tuple[str, ...]
+) -> None:
+    gateway.videos.known = known_video(status="FAILED", error=VideoError(code="GENERATION_FAILED"))
+    outcome = await _run(*arguments, "--json", **access)
+    assert outcome.status == 4
+    assert json.loads(outcome.printed)["error"]["code"] == "GENERATION_FAILED"
+    assert "GENERATION_FAILED" in outcome.errors
 
 
 @pytest.mark.parametrize(
