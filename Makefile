@@ -8,10 +8,11 @@ PROMPT ?= a red ball bouncing on green grass
 PROMPTS ?= 100
 SEEDS ?= 20
 MINUTES ?= 0
+CASES ?= 4000
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs test chaos check protos studio train train-video train-audio train-speech train-turbo eval bench-models bench-checkpoints clean
+.PHONY: help setup run up down status logs test chaos fuzz check protos studio train train-video train-audio train-speech train-turbo eval bench-models bench-checkpoints clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,9 @@ test: check ## every check and every test
 chaos: setup ## kill everything under load, 20 seeds and the long tests: SEEDS=100, or MINUTES=60 of seeds
 	$(PYTHON) -m tests.chaos --seeds $(SEEDS) --minutes $(MINUTES)
 	$(PYTHON) -m pytest -m long tests/chaos tests/integration/replicas
+
+fuzz: setup ## send what the OpenAPI document allows and forbids, as two users, with every check: CASES=4000
+	$(PYTHON) -m tests.fuzz --cases $(CASES)
 
 check: setup ## style, types, import boundaries, contracts
 	$(PYTHON) -m ruff check .

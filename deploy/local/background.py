@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from deploy.local.catalogue import write_catalogue
 from deploy.local.home import Home, check_ports
 from deploy.local.journal import Journal
 from deploy.local.mesh import make_mesh, write_endpoints
@@ -102,7 +103,7 @@ async def _supervise(home: Home, journal: Journal) -> int:
         loop.add_signal_handler(number, stopping.set)
     journal.enter("starting")
     try:
-        supervisor = Supervisor(make_mesh(home).components(), journal)
+        supervisor = Supervisor(make_mesh(home, write_catalogue(home)).components(), journal)
         write_endpoints(home)
         await supervisor.run(stopping, lambda: journal.enter("ready"))
     except StartError as error:

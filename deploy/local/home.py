@@ -36,6 +36,7 @@ PORTS = (
     *SERVICES,
     *(f"{service}-metrics" for service in SERVICES),
     "worker-metrics",
+    "providers-metrics",
     "edge",
     "edge-metrics",
 )

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.config import Config
 
+from deploy.local.catalogue import CATALOGUE
 from deploy.local.database import prepare_database, service_dsn
 from deploy.local.home import ROOT, SCHEMAS, SERVICES, Home
 from deploy.local.keys import KEY_ID, write_private
@@ -26,17 +28,19 @@ from deploy.local.supervisor import Component
 from gateway.cli.mesh import ENDPOINTS_FILE
 from gateway.envoy.bootstrap import render
 from gateway.envoy.settings import GatewaySettings
+from services.common.catalogue import load_catalogue
 
 SERVICE_STOP_S = 40
 """Longer than the longest grace a service gives its work (the worker's 30 s), so that it can give a job back."""
 NATS_SILENCE_S = 30.0
 """The broker is started again after so long without an answer from JetStream."""
-OBJECT_STORE_USERS = ("safety", "orchestrator", "encoder", "transcoder", "worker")
+OBJECT_STORE_USERS = ("safety", "orchestrator", "encoder", "transcoder", "worker", "providers")
 """Processes that are given the object store's keys; the others could do nothing good with them."""
 BUCKETS = ("embeddings", "checkpoints", "mezzanine", "media")
 JWT_ISSUER = "https://kinemesh.local"
 JWT_AUDIENCE = "kinemesh"
 WORKER_ID = "worker-local-1"
+PROVIDER_WORKER_ID = "provider-local"
 INITIAL_CREDITS = "100"
 """What every new user gets: about 250 clips of 5 s at 480p, tier realtime."""
 
@@ -46,6 +50,8 @@ class Mesh:
     """The servers of one installation and the programs of its services."""
 
     home: Home
+    catalogue: Path
+    """What it can generate."""
     postgres: Postgres
     nats: Nats
     objectstore: ObjectStore
@@ -68,9 +74,16 @@ class Mesh:
             self._service("scheduler", needs=stores),
             self._service("transcoder", needs=stores),
             self._service("worker", needs=stores | {"triton"}),
+            *self._provider_workers(stores),
             self._service("edge", module="gateway.edge"),
             Component(program=self.envoy.program(), needs=frozenset({"edge", "orchestrator"})),
         ]
+
+    def _provider_workers(self, stores: set[str]) -> list[Component]:
+        """One process for all providers whose keys are in the environment; none without a model behind one."""
+        if not load_catalogue(self.catalogue).provider_models:
+            return []
+        return [self._service("providers", needs=stores, module="services.worker")]
 
     def _service(self, name: str, *, needs: set[str] | None = None, module: str | None = None) -> Component:
         ready_file = self.home.ready_file(name)
@@ -90,7 +103,7 @@ class Mesh:
     def _environment(self) -> dict[str, str]:
         """What every service may need to know of the others."""
         addresses = {f"KINEMESH_{name.upper()}_ADDRESS": self.home.address(name) for name in (*SERVICES, "triton")}
-        return {**addresses, "KINEMESH_CATALOGUE_PATH": str(ROOT / "deploy" / "catalogue.yaml")}
+        return {**addresses, "KINEMESH_CATALOGUE_PATH": str(self.catalogue)}
 
     def _object_store_access(self) -> dict[str, str]:
         return {
@@ -136,6 +149,11 @@ class Mesh:
                 "KINEMESH_WORKER_ID": WORKER_ID,
                 "KINEMESH_SCRATCH_DIRECTORY": str(scratch_directory(self.home)),
             },
+            "providers": {
+                "KINEMESH_WORKER_BACKEND": "provider",
+                "KINEMESH_WORKER_ID": PROVIDER_WORKER_ID,
+                "KINEMESH_SCRATCH_DIRECTORY": str(self.home.directory / "scratch-providers"),
+            },
         }
 
     def _make_buckets(self) -> None:
@@ -156,8 +174,8 @@ class Mesh:
             client.close()
 
 
-def make_mesh(home: Home) -> Mesh:
-    """The mesh of an installation; renders the gateway's configuration."""
+def make_mesh(home: Home, catalogue: Path = CATALOGUE) -> Mesh:
+    """The mesh of an installation, which can generate what the catalogue names; renders the gateway's configuration."""
     ports, keys = home.ports, home.keys
     postgres = Postgres(
         directory=home.directory / "postgres",
@@ -182,9 +200,12 @@ def make_mesh(home: Home) -> Mesh:
         repository=ROOT / "triton_models" / "model_repository",
         grpc_port=ports["triton"],
         metrics_port=ports["triton-metrics"],
-        env={"KINEMESH_SCRATCH_DIRECTORY": str(scratch_directory(home))},
+        env={
+            "KINEMESH_CATALOGUE_PATH": str(catalogue),
+            "KINEMESH_SCRATCH_DIRECTORY": str(scratch_directory(home)),
+        },
     )
-    return Mesh(home, postgres, nats, objectstore, triton, _make_envoy(home))
+    return Mesh(home, catalogue, postgres, nats, objectstore, triton, _make_envoy(home))
 
 
 def scratch_directory(home: Home) -> Path:
@@ -200,8 +221,9 @@ def write_endpoints(home: Home) -> None:
     write_private(home.directory / ENDPOINTS_FILE, json.dumps(endpoints, indent=2))
 
 
-def _make_envoy(home: Home) -> Envoy:
-    settings = GatewaySettings(
+def gateway_settings(home: Home, **changes: Any) -> GatewaySettings:
+    """What the gateway is told of an installation, with other fields as given."""
+    known = GatewaySettings(
         listen_address=home.address("gateway"),
         debug_address=home.address("debug"),
         admin_address=home.address("envoy-admin"),
@@ -217,7 +239,11 @@ def _make_envoy(home: Home) -> Envoy:
         edge_address=home.address("edge"),
         objectstore_address=home.address("objectstore"),
     )
-    config = render(settings, home.directory / "envoy")
+    return known.model_copy(update=changes)
+
+
+def _make_envoy(home: Home) -> Envoy:
+    config = render(gateway_settings(home), home.directory / "envoy")
     return Envoy(config=config, log=home.log("envoy"), admin_port=home.ports["envoy-admin"])
 
 

@@ -90,6 +90,16 @@ def generate(  # noqa: PLR0913, PLR0917 (each is an option of the command line)
     steps: Annotated[int | None, typer.Option(help="Denoising steps, 4 to 100; default by tier.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Guidance scale, 1 to 20; default by model.")] = None,
     seed: Annotated[int | None, typer.Option(help="Noise seed; drawn when absent.")] = None,
+    style: Annotated[str, typer.Option(help="A style preset, e.g. night.")] = "",
+    first_frame: Annotated[
+        Path | None, typer.Option(help="PNG, JPEG or WebP to begin with.", exists=True, dir_okay=False)
+    ] = None,
+    reference_video: Annotated[str, typer.Option(help="Address of a video to make it after.")] = "",
+    strength: Annotated[float | None, typer.Option(help="Departure from that video, 0.01 to 1; default 0.7.")] = None,
+    allow_fallback: Annotated[
+        bool,
+        typer.Option("--allow-fallback", help="Let another model draw it while the one asked for is out of reach."),
+    ] = False,
     audio: Annotated[bool, typer.Option(help="Generate sound.")] = True,
     music: Annotated[bool, typer.Option(help="With a music bed.")] = False,
     target: Annotated[Path, typer.Option("--output", "-o", help="Directory or file for the MP4.")] = Path("out"),
@@ -109,6 +119,11 @@ def generate(  # noqa: PLR0913, PLR0917 (each is an option of the command line)
         num_inference_steps=steps,
         guidance_scale=guidance,
         seed=seed,
+        style_preset=style,
+        first_frame_image=first_frame.read_bytes() if first_frame else b"",
+        reference_video=reference_video,
+        reference_strength=strength,
+        allow_fallback=allow_fallback,
         enable_audio=audio,
         audio_config=sound,
     )
@@ -188,6 +203,19 @@ def workers(context: typer.Context, as_json: Json = False) -> None:
     else:
         named = [(WorkerStatus.Name(w.status).removeprefix("WORKER_STATUS_"), w) for w in answer.workers]
         output.print_workers(console, named)
+
+
+@app.command()
+def models(context: typer.Context, as_json: Json = False) -> None:
+    """Lists the deployed models and what they draw."""
+    with connect(*context.obj.credentials()) as client:
+        answer = client.videos.ListModels(
+            video_pb2.ListModelsRequest(), timeout=CALL_TIMEOUT_S, metadata=client.metadata
+        )
+    if as_json:
+        output.print_json(answer)
+    else:
+        output.print_models(console, answer)
 
 
 @app.command()

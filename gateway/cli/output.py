@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from gateway.cli.doctor.finding import Finding
     from gateway.cli.progress import Journey
     from kinemesh.scheduler.v1.worker_pb2 import GPUWorkerState
-    from kinemesh.video.v1.video_service_pb2 import GetVideoResponse, ListVideosResponse
+    from kinemesh.video.v1.video_service_pb2 import (
+        DeployedModel,
+        GetVideoResponse,
+        ListModelsResponse,
+        ListVideosResponse,
+    )
 
 
 def print_json(message: Message) -> None:
@@ -33,7 +38,7 @@ def print_json(message: Message) -> None:
 def print_video(console: Console, video: GetVideoResponse, *, links: bool = True) -> None:
     """One video, as a table; the presigned addresses below it, each whole on its line."""
     table = Table("field", "value", show_header=False)
-    rows = [("id", video.request_id), ("status", video.status), ("model", f"{video.model} ({video.tier})")]
+    rows = [("id", video.request_id), ("status", video.status), ("model", _model_of(video))]
     rows += [("prompt", video.prompt), ("seed", str(video.seed)), ("created", video.created_at.ToJsonString())]
     if video.HasField("progress"):
         rows.append(("progress", f"{video.progress.percent_complete} %, {video.progress.current_phase}"))
@@ -50,6 +55,11 @@ def print_video(console: Console, video: GetVideoResponse, *, links: bool = True
     console.print(table)
     if links and video.HasField("output"):
         _print_links(console, video)
+
+
+def _model_of(video: GetVideoResponse) -> str:
+    instead = f", instead of {video.requested_model}" if video.HasField("requested_model") else ""
+    return f"{video.model} ({video.tier}){instead}"
 
 
 def _print_links(console: Console, video: GetVideoResponse) -> None:
@@ -126,3 +136,33 @@ def print_workers(console: Console, workers: list[tuple[str, GPUWorkerState]]) -
         step = str(job.current_step) if worker.HasField("current_job") else ""
         table.add_row(worker.worker_id, status, hardware.gpu_type, memory, loaded, step, *counts)
     console.print(table)
+
+
+def print_models(console: Console, answer: ListModelsResponse) -> None:
+    """The deployed models."""
+    columns = ("model", "runs on", "tiers", "draws", "longest", "sound", "takes", "price", "then")
+    table = Table(Column(columns[0], no_wrap=True), *columns[1:])
+    for model in answer.models:
+        sizes = ", ".join(f"{size.width}x{size.height}" for size in model.native_sizes)
+        table.add_row(
+            model.name,
+            model.backend,
+            ", ".join(tier.tier.lower() for tier in model.tiers),
+            f"{sizes} at {model.native_fps:g} fps",
+            f"{model.max_duration_seconds:g} s",
+            "speech too" if model.can_speak else "yes" if model.makes_sound else "no",
+            ", ".join(_taken(model)),
+            f"x{model.price_multiplier:g}",
+            ", ".join(model.fallbacks),
+        )
+    console.print(table)
+
+
+def _taken(model: DeployedModel) -> list[str]:
+    taken = {
+        "seed": model.takes_seed,
+        "negative prompt": model.takes_negative_prompt,
+        "first frame": model.takes_first_frame,
+        "reference video": model.takes_reference_video,
+    }
+    return [name for name, is_taken in taken.items() if is_taken]

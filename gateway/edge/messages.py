@@ -13,6 +13,7 @@ from kinemesh.video.v1.video_service_pb2 import (
     ProgressEvent,
     WatchVideoResponse,
 )
+from services.common.formats import jpeg_url
 
 Message = dict[str, Any]
 
@@ -46,10 +47,12 @@ def _progress(event: ProgressEvent) -> Message:
         "eta_seconds": event.eta_seconds,
         "checkpoint_available": event.checkpoint_available,
     }
-    if not event.HasField("worker"):
-        return {"progress": progress}
-    worker = {"worker_id": event.worker.worker_id, "gpu_utilization": event.worker.gpu_utilization}
-    return {"progress": progress, "worker": worker}
+    message: Message = {"progress": progress}
+    if event.HasField("worker"):
+        message["worker"] = {"worker_id": event.worker.worker_id, "gpu_utilization": event.worker.gpu_utilization}
+    if event.preview_jpeg:
+        message["preview"] = jpeg_url(event.preview_jpeg)
+    return message
 
 
 def _checkpoint(event: CheckpointSavedEvent) -> Message:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import grpc
 from aiohttp import WSCloseCode, web
 
-from gateway.edge.caller import REQUEST_ID_HEADER, USER_HEADER, token_expires_at
+from gateway.edge.caller import REQUEST_ID_HEADER, USER_HEADER, metadata, token_expires_at
 from gateway.edge.messages import is_terminal, to_message
 from gateway.edge.tickets import TTL_S, Grant, Tickets
-from kinemesh.video.v1.video_service_pb2 import WatchVideoRequest, WatchVideoResponse
+from kinemesh.video.v1.video_service_pb2 import GetVideoRequest, WatchVideoRequest, WatchVideoResponse
 from services.common.errors import ServiceError, Unauthenticated, UpgradeRequired
 from services.common.rpc.client import error_from_rpc
 from services.common.rpc.status import json_body
@@ -39,7 +39,12 @@ class ProgressSocket:
         app.router.add_post("/v1/videos/{request_id}/progress/ticket", self._issue_ticket)
 
     async def _issue_ticket(self, request: web.Request) -> web.Response:
-        """Asks nobody whether there is such a video: the socket will say."""
+        """Answers for a foreign video as for one that is not there."""
+        message = GetVideoRequest(request_id=request.match_info["request_id"])
+        try:
+            await self._videos.GetVideo(message, metadata=metadata(request))
+        except grpc.aio.AioRpcError as error:
+            return _refusal(error_from_rpc(error), request)
         ticket = self._tickets.issue(_grant(request))
         return web.json_response({"ticket": ticket, "expires_in_seconds": TTL_S}, headers={"Cache-Control": "no-store"})
 
@@ -73,10 +78,10 @@ class ProgressSocket:
         return grant
 
     def _watch(self, request: web.Request, grant: Grant) -> Watching:
-        metadata = ((USER_HEADER, grant.user_id), (REQUEST_ID_HEADER, request.headers.get(REQUEST_ID_HEADER, "")))
+        caller = ((USER_HEADER, grant.user_id), (REQUEST_ID_HEADER, request.headers.get(REQUEST_ID_HEADER, "")))
         last_event_id = request.query.get("last_event_id", "")
         message = WatchVideoRequest(request_id=grant.request_id, last_event_id=last_event_id)
-        return self._videos.WatchVideo(message, metadata=metadata)
+        return self._videos.WatchVideo(message, metadata=caller)
 
 
 def _grant(request: web.Request) -> Grant:

@@ -86,6 +86,8 @@ def _public_manager(settings: GatewaySettings, descriptors: Path) -> Config:
             "headers_with_underscores_action": "REJECT_REQUEST",
             "max_headers_count": 64,
         },
+        # Otherwise the parser answers methods it does not know with 400; the routes answer them as all others.
+        "http_protocol_options": {"allow_custom_methods": True},
         "http2_protocol_options": {
             "max_concurrent_streams": 100,
             "initial_stream_window_size": 65_536,

@@ -34,7 +34,9 @@ function envoy_on_response(handle)
   local headers = handle:headers()
   local code, json = headers:get("x-http-code"), headers:get("x-error-json")
   -- Envoy's own challenge would repeat the request's URL, and with it a token in the query.
-  if headers:get("www-authenticate") then headers:replace("www-authenticate", "Bearer") end
+  if headers:get("www-authenticate") or headers:get(":status") == "401" then
+    headers:replace("www-authenticate", "Bearer")
+  end
   if headers:get(":status") == "429" and not headers:get("retry-after") then
     headers:add("retry-after", tostring(math.max(1, tonumber(headers:get("x-ratelimit-reset")) or 1)))
   end

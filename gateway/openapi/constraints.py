@@ -10,6 +10,10 @@ _UUID = {"format": "uuid"}
 _BLANK = r"\t-\r\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _NOT_BLANK = rf"^[^\u0000]*[^\u0000{_BLANK}][^\u0000]*$"
 _TEXT = r"^[^\u0000]*$"
+_SIX_BITS = "[A-Za-z0-9+/]"
+# Base64 of 24 to 64 bytes.
+_LAST = f"({_SIX_BITS}{{4}}|({_SIX_BITS}{{4}})?{_SIX_BITS}{{2}}==|{_SIX_BITS}{{3}}=)?"
+_WEBHOOK_SECRET = f"^$|^whsec_({_SIX_BITS}{{4}}){{8,20}}{_LAST}$"
 _PAGE = {"minimum": 0, "maximum": 2**31 - 1}
 _STATUSES = [
     *("PENDING", "ENCODING", "QUEUED", "ASSIGNED", "GENERATING", "VAE_DECODING", "AUDIO_GENERATING"),
@@ -39,8 +43,23 @@ CONSTRAINTS: dict[str, dict[str, Any]] = {
     f"{_CREATE}.num_inference_steps": {"minimum": 4, "maximum": 100},
     f"{_CREATE}.guidance_scale": {"minimum": 1, "maximum": 20},
     f"{_CREATE}.priority": {"minimum": 0, "maximum": 1000, "default": 100},
-    f"{_CREATE}.webhook_url": {"maxLength": 2048, "examples": ["https://example.com/webhook"]},
-    f"{_CREATE}.remix_of": {"examples": ["550e8400-e29b-41d4-a716-446655440000"]},
+    f"{_CREATE}.reference_video": {
+        "maxLength": 2048,
+        "pattern": _TEXT,
+        "examples": ["https://example.com/walk.mp4"],
+    },
+    f"{_CREATE}.reference_strength": {"minimum": 0.01, "maximum": 1, "default": 0.7},
+    f"{_CREATE}.style_preset": {"maxLength": 32, "pattern": _TEXT, "examples": ["night", "cinematic"]},
+    f"{_CREATE}.webhook_url": {
+        "maxLength": 2048,
+        "pattern": r"^$|^https?://[!-\[\]-~]+$",
+        "examples": ["https://example.com/webhook"],
+    },
+    f"{_CREATE}.webhook_secret": {"pattern": _WEBHOOK_SECRET},
+    f"{_CREATE}.remix_of": {
+        "anyOf": [_UUID, {"maxLength": 0}, {"type": "null"}],
+        "examples": ["550e8400-e29b-41d4-a716-446655440000"],
+    },
     "kinemesh.video.v1.ListVideosRequest.limit": {**_PAGE, "default": 20},
     "kinemesh.video.v1.ListVideosRequest.offset": _PAGE,
     "kinemesh.video.v1.ListVideosRequest.status": {"enum": ["", *_STATUSES]},
@@ -55,3 +74,6 @@ CONSTRAINTS: dict[str, dict[str, Any]] = {
     "kinemesh.video.v1.CancelVideoResponse.status": {"enum": ["CANCELLED"]},
 }
 REQUIRED = {_CREATE: ["prompt"]}
+# The gateway refuses a slash or backslash in a path's part unread, also an encoded one.
+IDS: dict[str, dict[str, Any]] = {"request_id": _UUID, "worker_id": {"minLength": 1, "pattern": r"^[^/\\]+$"}}
+"""What stands in paths, by its name there."""

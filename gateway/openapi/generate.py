@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.edge.tickets import TTL_S
 from gateway.openapi import DOCUMENT
+from gateway.openapi.constraints import IDS
 from gateway.openapi.contracts import load_contracts
 from gateway.openapi.operations import Operations, failure
 from gateway.openapi.schemas import Schemas
@@ -18,7 +19,7 @@ _VIDEO = {
     "in": "path",
     "required": True,
     "description": "The video's id, a UUID.",
-    "schema": {"type": "string"},
+    "schema": {"type": "string", **IDS["request_id"]},
 }
 _ERROR = {
     "type": "object",
@@ -106,6 +107,7 @@ def _ticket() -> dict[str, Any]:
         "responses": {
             "200": {"description": "The ticket.", "content": {"application/json": {"schema": schema}}},
             "401": failure("No valid token."),
+            "404": failure("No such video, or not the caller's."),
             "default": failure("Whatever else goes wrong on the way."),
         },
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 
+from gateway.openapi.constraints import IDS
 from gateway.openapi.contracts import Contracts, Method
 from gateway.openapi.schemas import Schema, Schemas
 
@@ -36,7 +37,11 @@ _EVENT = {
     "properties": {
         "event": {"enum": ["progress", "phase_change", "completed", "error"]},
         "id": {"type": "string", "description": "Resumes behind the event as `Last-Event-ID`."},
-        "data": {"type": "string", "contentMediaType": "application/json"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "description": "Of `progress`, every few steps with `preview`: a JPEG of the clip so far as data: URL.",
+        },
     },
 }
 ERROR = {"$ref": "#/components/schemas/Error"}
@@ -96,7 +101,7 @@ class Operations:
             "in": place,
             "required": place == "path",
             "description": self._schemas.comment_of(f"{message}.{field.name}"),
-            "schema": self._schemas.of_parameter(message, field),
+            "schema": self._schemas.of_parameter(message, field) | (IDS[field.name] if place == "path" else {}),
         }
 
     def _responses(self, method: Method, comment: str) -> dict[str, Schema]:

@@ -16,7 +16,7 @@ _F = FieldDescriptorProto
 _TIMESTAMP = ".google.protobuf.Timestamp"
 _SCALARS: dict[int, Schema] = {
     _F.TYPE_BOOL: {"type": "boolean"},
-    _F.TYPE_BYTES: {"type": "string", "contentEncoding": "base64"},
+    _F.TYPE_BYTES: {"type": "string", "format": "byte", "contentEncoding": "base64"},
     _F.TYPE_DOUBLE: {"type": "number", "format": "double"},
     _F.TYPE_FLOAT: {"type": "number", "format": "float"},
     _F.TYPE_INT32: {"type": "integer", "format": "int32"},

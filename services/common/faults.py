@@ -31,6 +31,7 @@ RacePoint: TypeAlias = Literal[
     "worker.checkpoint.before_row",
     "worker.checkpoint.committed",
     "worker.generate.step",
+    "worker.operation.begun",
 ]
 """Every race point there is. Some are passed with a qualifier, which is part of the file's name: a step, a state."""
 

@@ -95,6 +95,13 @@ class S3Settings(_KinemeshSettings):
         return (self.s3_bucket_embeddings, self.s3_bucket_checkpoints, self.s3_bucket_mezzanine, self.s3_bucket_media)
 
 
+class ReferenceVideoSettings(_KinemeshSettings):
+    """Settings of a service that deals with the addresses of users' reference videos."""
+
+    reference_video_allow_private: bool = False
+    """Fetch reference videos from private addresses and over plain http; for tests and closed networks only."""
+
+
 class RetentionSettings(_KinemeshSettings):
     """Settings of a service whose tables would grow for ever."""
 

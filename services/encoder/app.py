@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kinemesh.encoder.v1 import encoder_service_pb2, encoder_service_pb2_grpc
 from kinemesh.orchestrator.v1 import job_service_pb2, job_service_pb2_grpc
+from services.common.addresses import UrlGuard
 from services.common.catalogue import Catalogue, load_catalogue
 from services.common.jetstream import open_jetstream
 from services.common.lifecycle import Runtime, every
@@ -20,9 +21,12 @@ from services.common.postgres import open_pool
 from services.common.postgres_probe import open_probe
 from services.common.rpc.client import open_channel
 from services.common.rpc.server import RpcService
+from services.common.scratch import own_scratch
 from services.common.stage import StageLoop, StageOptions
-from services.common.storage import open_object_store
+from services.common.storage import ObjectStore, open_object_store
 from services.common.streams import stage_consumer
+from services.encoder.reference.fetch import Fetcher, FetchLimits
+from services.encoder.reference.prepare import PrepareReference
 from services.encoder.servicer import EncoderServicer
 from services.encoder.settings import Settings
 from services.encoder.stage import EncodingStage
@@ -37,12 +41,12 @@ _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 async def build(settings: Settings, runtime: Runtime) -> None:
     """Connects and migrates while the models load, and serves once they are there."""
     catalogue = load_catalogue(settings.catalogue_path)
-    loading = asyncio.create_task(asyncio.to_thread(_load, catalogue, settings.encoder_threads))
+    loading = asyncio.create_task(asyncio.to_thread(_load, catalogue, settings))
     pool = await runtime.enter(open_pool(settings, SERVICE))
     runtime.depends("postgres", (await runtime.enter(open_probe(settings))).ask)
     await migrate(settings, SERVICE, _VERSIONS)
     store = await runtime.enter(open_object_store(settings))
-    await store.ensure_buckets(settings.s3_bucket_embeddings)
+    await store.ensure_buckets(settings.s3_bucket_embeddings, settings.s3_bucket_mezzanine)
     jetstream = await runtime.enter(open_jetstream(settings, SERVICE))
     runtime.depends("nats", jetstream.ping, required=False)
     channel = await runtime.enter(open_channel(settings.orchestrator_address))
@@ -53,7 +57,7 @@ async def build(settings: Settings, runtime: Runtime) -> None:
         job_service_pb2_grpc.JobServiceStub(channel),
         _STAGE,
         f"{SERVICE}-{socket.gethostname()}-{os.getpid()}",
-        EncodingStage(encode_prompt),
+        EncodingStage(catalogue, encode_prompt, await _prepare_reference(settings, runtime, store)),
         StageOptions(concurrency=settings.encoder_concurrency),
     )
     runtime.background("stage", loop.run, stop=loop.stop)
@@ -68,8 +72,15 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     )
 
 
-def _load(catalogue: Catalogue, threads: int) -> Mapping[str, Model]:
+async def _prepare_reference(settings: Settings, runtime: Runtime, store: ObjectStore) -> PrepareReference:
+    limits = FetchLimits(settings.reference_video_max_mb * 2**20, settings.reference_video_fetch_timeout_s)
+    fetcher = Fetcher(UrlGuard(allow_private=settings.reference_video_allow_private), limits)
+    scratch = await runtime.enter(own_scratch(SERVICE))
+    return PrepareReference(fetcher, store, settings.s3_bucket_mezzanine, settings.sandbox_limits, scratch)
+
+
+def _load(catalogue: Catalogue, settings: Settings) -> Mapping[str, Model]:
     # Importing torch takes seconds.
     from services.encoder.models import load_models
 
-    return load_models(catalogue, threads)
+    return load_models(catalogue, settings.encoder_threads, settings.encoder_device)

@@ -15,7 +15,8 @@ from kinemesh.video.v1 import (
     webhook_service_pb2,
     webhook_service_pb2_grpc,
 )
-from services.common.catalogue import Catalogue, load_catalogue
+from services.common.addresses import UrlGuard
+from services.common.catalogue import load_catalogue
 from services.common.jetstream import JetStream, open_jetstream
 from services.common.lifecycle import Runtime, every
 from services.common.migrations import migrate
@@ -26,6 +27,7 @@ from services.common.postgres_probe import open_probe
 from services.common.retention import Pruner
 from services.common.rpc.client import open_channel
 from services.common.rpc.server import RpcService
+from services.common.scratch import own_scratch
 from services.common.storage import ObjectStore, open_object_store
 from services.common.streams import JOB_EVENTS, JOB_STAGES, QUEUED_JOBS
 from services.orchestrator.clients import BillingClient, SafetyClient
@@ -33,6 +35,7 @@ from services.orchestrator.convert.video import describe_accepted
 from services.orchestrator.domain.change import AttemptPolicy
 from services.orchestrator.fanout import Hub, LiveFeed
 from services.orchestrator.links import Links
+from services.orchestrator.pictures.album import Album
 from services.orchestrator.purger import Places, Purger
 from services.orchestrator.reaper import Reaper
 from services.orchestrator.servicer_jobs import JobServicer, JobUseCases
@@ -50,12 +53,13 @@ from services.orchestrator.usecases.engine import JobEngine
 from services.orchestrator.usecases.estimate import Estimator
 from services.orchestrator.usecases.inspection import Inspection
 from services.orchestrator.usecases.lifecycle import Lifecycle
+from services.orchestrator.usecases.move import MoveJob
+from services.orchestrator.usecases.operations import OperationKeeper
 from services.orchestrator.usecases.progress import ProgressKeeper
 from services.orchestrator.usecases.quote import QuoteVideo
 from services.orchestrator.usecases.reading import Videos
-from services.orchestrator.usecases.watch import WatchVideo
+from services.orchestrator.usecases.watch import Learnt, WatchVideo
 from services.orchestrator.usecases.webhooks import Webhooks
-from services.orchestrator.webhooks.addresses import UrlGuard
 from services.orchestrator.webhooks.keyring import Keyring
 from services.orchestrator.webhooks.post import Poster
 from services.orchestrator.webhooks.secrets import WebhookSecrets
@@ -76,28 +80,34 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     jetstream = await runtime.enter(open_jetstream(settings, SERVICE))
     runtime.depends("nats", jetstream.ping, required=False)
     store = await runtime.enter(open_object_store(settings))
-    await _Composition(settings, runtime, pool, jetstream, store).build()
+    album = Album(store, settings.s3_bucket_mezzanine, await runtime.enter(own_scratch(SERVICE)))
+    await store.ensure_buckets(settings.s3_bucket_mezzanine)
+    await _Composition(settings, runtime, pool, jetstream, store, album).build()
 
 
 class _Composition:
     """Everything the orchestrator consists of."""
 
     def __init__(
-        self, settings: Settings, runtime: Runtime, pool: Pool, jetstream: JetStream, store: ObjectStore
+        self, settings: Settings, runtime: Runtime, pool: Pool, jetstream: JetStream, store: ObjectStore, album: Album
     ) -> None:
         self._settings = settings
         self._runtime = runtime
         self._pool = pool
         self._jetstream = jetstream
         self._store = store
+        self._catalogue = load_catalogue(settings.catalogue_path)
+        self._album = album
         self._relay = OutboxRelay(pool, jetstream.publish)
         self._engine = JobEngine(pool, self._relay.wake, LiveFeed(jetstream.client), settings.lease_s)
         self._policy = AttemptPolicy(settings.max_attempts, settings.max_attempts_total)
-        self._links = Links(store.presign_get, settings.public_url, settings.media_url_expires_s)
+        self._links = Links(
+            store.presign_get, settings.public_url, settings.media_url_expires_s, settings.media_cdn_url
+        )
         self._guard = UrlGuard(allow_private=settings.webhook_allow_private)
         self._secrets = _webhook_secrets(settings)
         self._keyring = Keyring(pool, self._secrets)
-        self._hub = Hub()
+        self._hub: Hub[Learnt] = Hub(settings.stream_heartbeat_s)
 
     async def build(self) -> None:
         await self._ensure_streams()
@@ -178,32 +188,37 @@ class _Composition:
     def _job_use_cases(self) -> JobUseCases:
         return JobUseCases(
             claims=Claims(self._engine),
-            lifecycle=Lifecycle(self._engine, self._policy, self._store.head),
-            progress=ProgressKeeper(self._engine),
+            lifecycle=Lifecycle(self._engine, self._policy, self._store.head, self._catalogue.provider_models),
+            move=MoveJob(self._engine),
+            operations=OperationKeeper(self._engine),
+            progress=ProgressKeeper(self._engine, previews=self._settings.previews),
             inspection=Inspection(self._pool),
         )
 
     def _video_use_cases(self, safety: SafetyClient, billing: BillingClient) -> VideoUseCases:
-        settings = self._settings
-        catalogue = load_catalogue(settings.catalogue_path)
+        settings, catalogue = self._settings, self._catalogue
         limits = Limits(settings.max_unfinished_jobs, settings.retry_after_s)
         return VideoUseCases(
             catalogue=catalogue,
-            guard=self._guard,
-            accept=AcceptVideo(self._engine, self._accept_ports(safety, billing, catalogue), limits),
+            webhook_guard=self._guard,
+            reference_guard=UrlGuard(allow_private=settings.reference_video_allow_private),
+            album=self._album,
+            accept=AcceptVideo(self._engine, self._accept_ports(safety, billing), limits),
             quote=QuoteVideo(billing, Estimator(self._pool, catalogue)),
             cancel=CancelVideo(self._engine),
             delete=DeleteVideo(self._engine),
             videos=Videos(self._pool),
-            watch=WatchVideo(self._pool, self._hub, settings.stream_heartbeat_s),
+            watch=WatchVideo(self._pool, self._hub),
             links=self._links,
         )
 
-    def _accept_ports(self, safety: SafetyClient, billing: BillingClient, catalogue: Catalogue) -> AcceptPorts:
+    def _accept_ports(self, safety: SafetyClient, billing: BillingClient) -> AcceptPorts:
+        catalogue = self._catalogue
         return AcceptPorts(
             wait_limit_s=self._settings.wait_limit_s,
             safety=safety,
             billing=billing,
+            pictures=self._album,
             estimate=Estimator(self._pool, catalogue),
             encrypt=self._secrets.encrypt,
             describe=partial(describe_accepted, links=self._links),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import math
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -13,16 +13,16 @@ from services.common.identity import metadata, user_id
 from services.common.rpc.interceptors import REQUEST_ID_KEY
 from services.orchestrator.usecases.reading import parse_id
 
-__all__ = ["Context", "idempotency_key", "metadata", "token_expired", "user_id"]
+__all__ = ["Context", "idempotency_key", "metadata", "token_expires_at", "user_id"]
 
 _EXPIRES_KEY = "x-token-expires-at"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
-def token_expired(context: Context) -> bool:
-    """Whether the caller's token has expired since he called; the gateway says when it does."""
-    expires_at = metadata(context).get(_EXPIRES_KEY, "")
-    return expires_at.isdecimal() and time.time() >= int(expires_at)
+def token_expires_at(context: Context) -> float:
+    """When the caller's token expires, seconds since 1970, as the gateway says; never for a caller without one."""
+    text = metadata(context).get(_EXPIRES_KEY, "")
+    return int(text) if text.isdecimal() else math.inf
 
 
 def idempotency_key(context: Context) -> UUID | None:

@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
     from kinemesh.billing.v1.billing_service_pb2_grpc import BillingServiceAsyncStub
     from kinemesh.safety.v1.safety_service_pb2_grpc import SafetyServiceAsyncStub
+    from services.common.storage import StoredObject
     from services.orchestrator.domain.spec import VideoSpec
 
     T = TypeVar("T")
 
 _TIMEOUT_S = 5.0
+_PICTURE_TIMEOUT_S = 10.0
+"""A process is started for it."""
 
 
 class SafetyClient:
@@ -43,11 +46,14 @@ class SafetyClient:
         request = safety_service_pb2.CheckPromptRequest(
             request_id=str(request_id), text_prompt=prompt, negative_prompt=negative_prompt
         )
-        verdict = (await _answer(self._stub.CheckPrompt(request, timeout=_TIMEOUT_S))).verdict
-        if not verdict.passed:
-            reason = verdict.reason or "the prompt violates the content policy"
-            raise ContentBlocked("CONTENT_BLOCKED", reason, categories=",".join(sorted(verdict.flagged_categories)))
-        return verdict.safety_score
+        return _score((await _answer(self._stub.CheckPrompt(request, timeout=_TIMEOUT_S))).verdict)
+
+    async def check_picture(self, request_id: UUID, picture: StoredObject) -> float:
+        """Returns the picture's score; raises as `check`."""
+        request = safety_service_pb2.CheckPictureRequest(
+            request_id=str(request_id), picture_uri=picture.ref.uri, sha256=picture.sha256
+        )
+        return _score((await _answer(self._stub.CheckPicture(request, timeout=_PICTURE_TIMEOUT_S))).verdict)
 
 
 class BillingClient:
@@ -82,6 +88,13 @@ class BillingClient:
             await _answer(self._stub.ReleaseReservation(request, timeout=_TIMEOUT_S))
         except NotFound:
             return
+
+
+def _score(verdict: safety_service_pb2.Verdict) -> float:
+    if not verdict.passed:
+        reason = verdict.reason or "the content policy does not allow it"
+        raise ContentBlocked("CONTENT_BLOCKED", reason, categories=",".join(sorted(verdict.flagged_categories)))
+    return verdict.safety_score
 
 
 async def _answer(call: Awaitable[T]) -> T:

@@ -8,7 +8,7 @@ from typing import Literal
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from pydantic import BaseModel, ConfigDict
+from pydantic import Base64Bytes, BaseModel, ConfigDict
 
 from kinemesh.orchestrator.v1 import job_events_pb2, job_service_pb2
 from kinemesh.video.v1 import video_pb2
@@ -60,6 +60,7 @@ class LiveEvent(BaseModel):
     checkpoint_available: bool
     worker_id: str | None = None
     gpu_utilization: float = 0.0
+    preview_jpeg: Base64Bytes = b""
     checkpoint: LiveCheckpoint | None = None
 
 

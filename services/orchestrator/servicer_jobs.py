@@ -12,6 +12,8 @@ from services.orchestrator.domain.status import Status
 from services.orchestrator.usecases.claims import Claims
 from services.orchestrator.usecases.inspection import Inspection
 from services.orchestrator.usecases.lifecycle import Lifecycle
+from services.orchestrator.usecases.move import MoveJob
+from services.orchestrator.usecases.operations import OperationKeeper
 from services.orchestrator.usecases.progress import ProgressKeeper, Step
 
 
@@ -21,6 +23,8 @@ class JobUseCases:
 
     claims: Claims
     lifecycle: Lifecycle
+    move: MoveJob
+    operations: OperationKeeper
     progress: ProgressKeeper
     inspection: Inspection
 
@@ -38,9 +42,19 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
 
     async def AssignJob(self, request: pb.AssignJobRequest, context: Context) -> pb.AssignJobResponse:
         """Gives a queued job to a worker."""
-        assigned = await self._do.claims.assign(convert.request_id(request.request_id), request.worker_id)
+        model = convert.model_name(request.model, "model") if request.model else None
+        assigned = await self._do.claims.assign(convert.request_id(request.request_id), request.worker_id, model)
         checkpoint = None if assigned.checkpoint is None else convert.checkpoint(assigned.checkpoint)
         return pb.AssignJobResponse(job=convert.job(assigned.job), checkpoint=checkpoint)
+
+    async def MoveJob(self, request: pb.MoveJobRequest, context: Context) -> pb.MoveJobResponse:
+        """Has another model draw a job."""
+        key = convert.request_id(request.request_id)
+        names = (
+            convert.model_name(request.from_model, "from_model"),
+            convert.model_name(request.to_model, "to_model"),
+        )
+        return pb.MoveJobResponse(job=convert.job(await self._do.move(key, *names)))
 
     async def RenewLease(self, request: pb.RenewLeaseRequest, context: Context) -> pb.RenewLeaseResponse:
         """Extends a lease."""
@@ -58,6 +72,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
             step_time_ms=request.step_time_ms,
             worker_id=request.worker_id,
             gpu_utilization=request.gpu_utilization,
+            preview_jpeg=request.preview_jpeg,
         )
         job = await self._do.progress.report(step)
         return pb.ReportProgressResponse(lease_expires_at=convert.timestamp(job.lease_expires_at))
@@ -65,6 +80,12 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     async def AdvanceJob(self, request: pb.AdvanceJobRequest, context: Context) -> pb.AdvanceJobResponse:
         """Moves a job on."""
         return pb.AdvanceJobResponse(job=convert.job(await self._do.lifecycle.advance(convert.advance(request))))
+
+    async def SaveOperation(self, request: pb.SaveOperationRequest, context: Context) -> pb.SaveOperationResponse:
+        """Commits a provider's operation."""
+        key = convert.request_id(request.request_id)
+        job = await self._do.operations.save(key, request.epoch, convert.operation(request))
+        return pb.SaveOperationResponse(job=convert.job(job))
 
     async def SaveCheckpoint(self, request: pb.SaveCheckpointRequest, context: Context) -> pb.SaveCheckpointResponse:
         """Commits a checkpoint."""

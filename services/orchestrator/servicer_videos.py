@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.api.httpbody_pb2 import HttpBody
 
 from kinemesh.video.v1 import video_service_pb2 as pb
 from kinemesh.video.v1 import video_service_pb2_grpc
+from services.common.addresses import UrlGuard
 from services.common.catalogue import Catalogue
 from services.common.errors import InvalidArgument, Unauthenticated
 from services.common.rpc.status import HTTP_CODE_KEY
@@ -21,13 +23,13 @@ from services.orchestrator.convert.watching import server_sent, watch_response
 from services.orchestrator.domain.fingerprint import fingerprint
 from services.orchestrator.domain.spec import VideoSpec, read_spec
 from services.orchestrator.links import Links
+from services.orchestrator.pictures.album import Album
 from services.orchestrator.usecases.accept import AcceptVideo
 from services.orchestrator.usecases.cancel import CancelVideo
 from services.orchestrator.usecases.delete import DeleteVideo
 from services.orchestrator.usecases.quote import QuoteVideo
 from services.orchestrator.usecases.reading import PageRequest, Videos
 from services.orchestrator.usecases.watch import WatchVideo
-from services.orchestrator.webhooks.addresses import UrlGuard
 
 _STREAM_METADATA = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
 _ANY_PROMPT = "any"
@@ -38,7 +40,9 @@ class VideoUseCases:
     """What the servicer calls."""
 
     catalogue: Catalogue
-    guard: UrlGuard
+    webhook_guard: UrlGuard
+    reference_guard: UrlGuard
+    album: Album
     accept: AcceptVideo
     quote: QuoteVideo
     cancel: CancelVideo
@@ -60,7 +64,10 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         sent = fingerprint(request)
         accepted = await self._do.accept.replay(user, key, sent)
         if accepted is None:
-            accepted = await self._do.accept(user, key, sent, await self._read_spec(request))
+            spec = await self._read_spec(request)
+            if spec.first_frame:
+                spec = replace(spec, first_frame=await self._do.album.normalise(spec.first_frame))
+            accepted = await self._do.accept(user, key, sent, spec)
         replayed = (("idempotent-replayed", "true"),) if accepted.replayed else ()
         await context.send_initial_metadata(((HTTP_CODE_KEY, "202"), *replayed))
         return convert.accepted(accepted.response)
@@ -78,7 +85,13 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
     async def _read_spec(self, request: pb.CreateVideoRequest) -> VideoSpec:
         spec = read_spec(request, self._do.catalogue)
         if spec.webhook_url:
-            await self._do.guard.vet_submitted(spec.webhook_url)
+            await self._do.webhook_guard.vet_submitted(
+                spec.webhook_url, field="webhook_url", reason="WEBHOOK_URL_REFUSED"
+            )
+        if spec.reference_video:
+            await self._do.reference_guard.vet_submitted(
+                spec.reference_video, field="reference_video", reason="REFERENCE_VIDEO_REFUSED"
+            )
         return spec
 
     async def QuoteVideo(self, request: pb.QuoteVideoRequest, context: Context) -> pb.QuoteVideoResponse:
@@ -126,9 +139,10 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
     async def WatchVideo(self, request: pb.WatchVideoRequest, context: Context) -> AsyncIterator[pb.WatchVideoResponse]:
         """Streams a video's events; no longer than the token lasts, up to the time between two heartbeats."""
         events = self._do.watch(caller.user_id(context), request.request_id, request.last_event_id)
+        expires_at = caller.token_expires_at(context)
         async with aclosing(events):
             async for event in events:
-                if caller.token_expired(context):
+                if time.time() >= expires_at:
                     raise Unauthenticated("UNAUTHENTICATED", "the token has expired; resume with another")
                 response = watch_response(event, self._do.links)
                 if response is not None:
@@ -138,10 +152,11 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         """Streams a video's events as server-sent events."""
         last_event_id = caller.metadata(context).get("last-event-id", "")
         events = self._do.watch(caller.user_id(context), request.request_id, last_event_id)
+        expires_at = caller.token_expires_at(context)
         started = False
         async with aclosing(events):
             async for event in events:
-                if started and caller.token_expired(context):
+                if started and time.time() >= expires_at:
                     return
                 chunk = server_sent(event, self._do.links)
                 if not started:

@@ -11,6 +11,7 @@ from services.common.settings import (
     NatsSettings,
     OrphanSettings,
     PostgresSettings,
+    ReferenceVideoSettings,
     RetentionSettings,
     S3Settings,
     ServiceSettings,
@@ -18,7 +19,15 @@ from services.common.settings import (
 from services.orchestrator.webhooks.secrets import require_master_secret
 
 
-class Settings(PostgresSettings, NatsSettings, S3Settings, RetentionSettings, OrphanSettings, ServiceSettings):
+class Settings(
+    PostgresSettings,
+    NatsSettings,
+    S3Settings,
+    RetentionSettings,
+    OrphanSettings,
+    ReferenceVideoSettings,
+    ServiceSettings,
+):
     """Read once, in `__main__`."""
 
     catalogue_path: Path = Path("deploy/catalogue.yaml")
@@ -41,7 +50,13 @@ class Settings(PostgresSettings, NatsSettings, S3Settings, RetentionSettings, Or
     retry_after_s: float = Field(default=10.0, gt=0)
     """Seconds that such an answer asks the client to wait."""
     media_url_expires_s: int = Field(default=3600, ge=1, le=7 * 24 * 3600)
-    """Seconds that addresses of videos are good for."""
+    """Seconds that presigned addresses of videos are good for."""
+    media_cdn_url: str | None = Field(default=None, pattern=r"^https?://[^\s?#]+$")
+    """Base of a CDN before the media bucket, e.g. https://cdn.example.com; addresses are then it and the object's key,
+    unsigned and for good. Absent means presigned addresses of the store itself."""
+    previews: bool = True
+    """Show those who watch a video small pictures of it while it is made. They may show what the check of the finished
+    video refuses: where no user may ever see that, switch them off."""
     stream_heartbeat_s: float = Field(default=15.0, gt=0)
     """Seconds of silence after which an event stream shows a sign of life and looks into the database."""
     reap_interval_s: float = Field(default=1.0, gt=0)

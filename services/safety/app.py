@@ -28,7 +28,7 @@ from services.safety.store import AuditLog
 from services.safety.text.check import TextCheck
 from services.safety.text.classifier import TextClassifier
 from services.safety.text.rules import RuleBook
-from services.safety.usecases import CheckPrompt, CheckVideo, FrameChain
+from services.safety.usecases import CheckFrames, CheckPrompt, FrameChain
 
 SERVICE = "safety"
 _STAGE = job_service_pb2.STAGE_SAFETY
@@ -51,12 +51,12 @@ async def build(settings: Settings, runtime: Runtime) -> None:
     audit = AuditLog(pool)
     check_prompt = CheckPrompt(audit, scorer, settings.safety_thresholds)
     scratch = await runtime.enter(own_scratch(SERVICE))
-    check_video = CheckVideo(audit, store, chain, settings.safety_thresholds, scratch)
+    check_frames = CheckFrames(audit, store, chain, settings.safety_thresholds, scratch)
     loop = StageLoop(
         job_service_pb2_grpc.JobServiceStub(channel),
         _STAGE,
         f"{SERVICE}-{socket.gethostname()}-{os.getpid()}",
-        SafetyStage(check_video),
+        SafetyStage(check_frames),
         StageOptions(concurrency=settings.safety_concurrency),
     )
     runtime.background("stage", loop.run, stop=loop.stop)
@@ -65,7 +65,7 @@ async def build(settings: Settings, runtime: Runtime) -> None:
         RpcService(
             safety_service_pb2.DESCRIPTOR.services_by_name["SafetyService"],
             safety_service_pb2_grpc.add_SafetyServiceServicer_to_server,
-            SafetyServicer(check_prompt, check_video, audit),
+            SafetyServicer(check_prompt, check_frames, audit),
         )
     )
 

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from kinemesh.safety.v1 import safety_service_pb2 as pb
 from services.common.errors import InvalidArgument
-from services.common.formats import MAX_PROMPT
+from services.common.formats import MAX_STYLED_PROMPT
 from services.common.storage import ObjectRef
 from services.safety.domain import AuditRecord, CheckType, Verdict
 
@@ -29,21 +29,21 @@ def to_request_id(text: str) -> UUID:
 def to_prompt(request: pb.CheckPromptRequest) -> str:
     """Returns the prompt to judge; of the negative prompt only the length is checked."""
     for field, text in (("text_prompt", request.text_prompt), ("negative_prompt", request.negative_prompt)):
-        if len(unicodedata.normalize("NFC", text)) > MAX_PROMPT:
-            raise InvalidArgument.of_field(field, f"must have at most {MAX_PROMPT} characters")
+        if len(unicodedata.normalize("NFC", text)) > MAX_STYLED_PROMPT:
+            raise InvalidArgument.of_field(field, f"must have at most {MAX_STYLED_PROMPT} characters")
     if not request.text_prompt.strip():
         raise InvalidArgument.of_field("text_prompt", "must not be empty")
     return request.text_prompt
 
 
-def to_mezzanine(uri: str, sha256: str) -> tuple[ObjectRef, str]:
-    """Checks a reference to an object."""
+def to_object(field: str, uri: str, sha256: str) -> tuple[ObjectRef, str]:
+    """Checks a reference to an object, whose location is in the named field."""
     if len(sha256) != _SHA256_DIGITS or set(sha256) - set("0123456789abcdef"):
         raise InvalidArgument.of_field("sha256", "must be 64 lower-case hexadecimal digits")
     try:
         return ObjectRef.parse(uri), sha256
     except ValueError as exc:
-        raise InvalidArgument.of_field("mezzanine_uri", str(exc)) from exc
+        raise InvalidArgument.of_field(field, str(exc)) from exc
 
 
 def from_verdict(verdict: Verdict) -> pb.Verdict:

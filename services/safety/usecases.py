@@ -87,8 +87,8 @@ class FrameChain:
         )
 
 
-class CheckVideo:
-    """Judges the frames of a generated video."""
+class CheckFrames:
+    """Judges the frames of a generated video, and a picture that a video is to begin with."""
 
     def __init__(
         self, audit: Audit, store: ObjectStore, chain: FrameChain, thresholds: Mapping[str, float], scratch: Path
@@ -99,21 +99,31 @@ class CheckVideo:
         self._thresholds = thresholds
         self._scratch = scratch
 
-    async def __call__(self, request_id: UUID, mezzanine: ObjectRef, sha256: str) -> tuple[Verdict, int]:
+    async def video(self, request_id: UUID, mezzanine: ObjectRef, sha256: str) -> tuple[Verdict, int]:
         """Returns the verdict and how many frames were looked at.
 
         Raises:
             NotFound, DataLoss: The mezzanine is missing or damaged.
             MediaFailed: It cannot be read; nothing passes that could not be looked at.
         """
+        return await self._check(request_id, CheckType.POST_GEN, (mezzanine, sha256), "mezzanine.mkv")
+
+    async def picture(self, request_id: UUID, picture: ObjectRef, sha256: str) -> Verdict:
+        """Returns the verdict on a PNG; raises as `video`."""
+        verdict, _ = await self._check(request_id, CheckType.PRE_GEN, (picture, sha256), "picture.png")
+        return verdict
+
+    async def _check(
+        self, request_id: UUID, check_type: CheckType, stored: tuple[ObjectRef, str], name: str
+    ) -> tuple[Verdict, int]:
         started = time.perf_counter()
         with TemporaryDirectory(dir=self._scratch, ignore_cleanup_errors=True) as folder:
-            file = Path(folder, "mezzanine.mkv")
-            await self._store.get_file(mezzanine, file, sha256=sha256)
+            file = Path(folder, name)
+            await self._store.get_file(stored[0], file, sha256=stored[1])
             found = await run_sandboxed(_CHECK, asdict(self._chain.request(file)), self._chain.limits)
         verdict = decide(found["scores"], self._thresholds, self._chain.version, _elapsed_ms(started))
-        await self._audit.record(request_id, CheckType.POST_GEN, verdict)
-        return _counted(CheckType.POST_GEN, verdict), found["frames"]
+        await self._audit.record(request_id, check_type, verdict)
+        return _counted(check_type, verdict), found["frames"]
 
 
 def _elapsed_ms(started: float) -> int:

@@ -19,6 +19,7 @@ from services.common.rpc.server import RpcService
 from services.scheduler.dispatch import Dispatcher
 from services.scheduler.domain.placement import Policy
 from services.scheduler.events import CONSUMER, EnqueueJob
+from services.scheduler.fallback import Mover, Unserved
 from services.scheduler.hub import Hub
 from services.scheduler.leader import Leadership
 from services.scheduler.lost import LostJobs
@@ -58,6 +59,7 @@ async def build(settings: Settings, runtime: Runtime) -> None:
         situations,
         Dispatcher(pool, hub, jobs, lost_jobs, settings.load_patience_s),
         Reconciler(pool, hub, jobs),
+        Mover(pool, jobs, Unserved(settings.fallback_after_s)),
         Timing(settings.tick_s, settings.reconcile_interval_s, settings.worker_lease_s),
     )
     leadership = _leadership(settings)

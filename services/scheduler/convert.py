@@ -89,6 +89,7 @@ def from_state(state: WorkerState) -> worker_pb2.GPUWorkerState:
             checkpoint_save_time_ms=state.metrics.checkpoint_save_time_ms,
             error_count_today=state.metrics.errors,
         ),
+        models=state.models,
     )
     if state.current is not None:
         message.current_job.CopyFrom(_from_current(state.current, state.last_heartbeat))
@@ -120,6 +121,17 @@ def to_jobs(jobs: Iterable[job_service_pb2.Job]) -> list[QueuedJob]:
     return [_to_job(job) for job in jobs]
 
 
+def model(name: str) -> video_pb2.Model.ValueType:
+    """A model by its name without prefix; UNSPECIFIED for one that this version does not know."""
+    known = video_pb2.Model.DESCRIPTOR.values_by_name.get(f"MODEL_{name}")
+    return video_pb2.MODEL_UNSPECIFIED if known is None else video_pb2.Model.Value(known.name)
+
+
+def model_name(value: video_pb2.Model.ValueType) -> str:
+    """The other way round."""
+    return video_pb2.Model.Name(value).removeprefix("MODEL_")
+
+
 def to_assignment(response: job_service_pb2.AssignJobResponse, assigned_at: datetime) -> pb.ConnectWorkerResponse:
     """The order to do a job."""
     checkpoint: checkpoint_pb2.VideoJobCheckpoint | None = None
@@ -136,7 +148,7 @@ def _to_job(job: job_service_pb2.Job) -> QueuedJob:
         user_id=request.user_id,
         tier=Tier(video_pb2.Tier.Name(request.tier).removeprefix("TIER_")),
         priority=request.priority,
-        model=video_pb2.Model.Name(config.model).removeprefix("MODEL_"),
+        model=model_name(config.model),
         prompt_embedding_path=job.artifacts.prompt_embedding_uri,
         duration_seconds=config.duration_seconds,
         resolution=video_pb2.Resolution.Name(config.resolution).removeprefix("RESOLUTION_"),

@@ -56,7 +56,9 @@ class Dispatcher:
 
     async def _assign(self, decision: Assign, decided_at: datetime) -> None:
         job = decision.job
-        request = job_service_pb2.AssignJobRequest(request_id=str(job.request_id), worker_id=decision.worker_id)
+        request = job_service_pb2.AssignJobRequest(
+            request_id=str(job.request_id), worker_id=decision.worker_id, model=convert.model(job.model)
+        )
         try:
             response = await self._jobs.AssignJob(request, timeout=_ASSIGN_WITHIN_S)
         except grpc.aio.AioRpcError as exc:

@@ -39,7 +39,8 @@ class _QueuedJobMessage(BaseModel):
     tier: Tier
     priority: int = Field(ge=0, le=1000)
     model: _Name
-    prompt_embedding_path: str = Field(min_length=1, max_length=1024)
+    prompt_embedding_path: str = Field(max_length=1024)
+    """Empty for a provider's model, which encodes the prompt itself."""
     config: _Config
     enqueued_at: AwareDatetime
 

@@ -17,5 +17,10 @@ ASSIGNMENTS = Counter(
     "kinemesh_scheduler_assignments_total", "Attempts to assign a job, by result.", ["tier", "result"]
 )
 FINISHED = Counter("kinemesh_scheduler_assignments_finished_total", "Ends of assignments, by outcome.", ["outcome"])
+MOVES = Counter(
+    "kinemesh_scheduler_moves_total",
+    "Jobs moved to another model, as nobody offered theirs.",
+    ["from_model", "to_model"],
+)
 PREEMPTIONS = Counter("kinemesh_scheduler_preemptions_total", "Jobs ordered back, by their tier.", ["tier"])
 MODEL_LOADS = Counter("kinemesh_scheduler_model_loads_total", "Orders to load a model.", ["model"])

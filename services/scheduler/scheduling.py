@@ -16,6 +16,7 @@ from services.scheduler.dispatch import Dispatcher
 from services.scheduler.domain.jobs import Tier
 from services.scheduler.domain.placement import Situation
 from services.scheduler.domain.workers import WorkerStatus
+from services.scheduler.fallback import Mover
 from services.scheduler.hub import Hub
 from services.scheduler.metrics import LEADING, QUEUE_DEPTH, WORKERS
 from services.scheduler.reconcile import Reconciler
@@ -44,6 +45,7 @@ class Scheduling:
         situations: Situations,
         dispatcher: Dispatcher,
         reconciler: Reconciler,
+        mover: Mover,
         timing: Timing,
     ) -> None:
         self._pool = pool
@@ -51,6 +53,7 @@ class Scheduling:
         self._situations = situations
         self._dispatcher = dispatcher
         self._reconciler = reconciler
+        self._mover = mover
         self._timing = timing
 
     async def lead(self) -> None:
@@ -78,7 +81,7 @@ class Scheduling:
             await self._hub.wait_for_news(self._timing.tick_s)
 
     async def round(self) -> None:
-        """Looks after the workers, then decides and carries out."""
+        """Looks after the workers, then decides and carries out, and moves what nobody here could do."""
         await self._watch_workers()
         situation, decisions = await self._situations.decide()
         _measure(situation)
@@ -87,6 +90,7 @@ class Scheduling:
         for error in await asyncio.gather(*work, return_exceptions=True):
             if isinstance(error, BaseException):
                 raise error
+        await self._mover.run(situation)
 
     async def _watch_workers(self) -> None:
         await workers.begin_new_day(self._pool)

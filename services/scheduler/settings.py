@@ -32,6 +32,9 @@ class Settings(PostgresSettings, NatsSettings, RetentionSettings, ServiceSetting
     """Seconds after which an order to give a job back counts as ignored."""
     load_patience_s: float = Field(default=180.0, gt=0)
     """Seconds after which an order to load a model counts as failed."""
+    fallback_after_s: float = Field(default=30.0, ge=0)
+    """Seconds that no connected worker offers a model before its jobs move to another, where their users allowed it;
+    longer than a restart of a worker, shorter than a provider that fails is left alone."""
     leader_check_s: float = Field(default=2.0, gt=0)
     """Seconds between two proofs that this replica still leads, or attempts to lead."""
     leader_silence_s: float = Field(default=10.0, gt=0)

@@ -11,7 +11,7 @@ from typing import Protocol
 from kinemesh.orchestrator.v1 import job_service_pb2
 from kinemesh.scheduler.v1 import scheduler_service_pb2
 from services.worker.errors import ModelBrokenError, ModelFailedError, TritonUnavailableError
-from services.worker.models import ModelPool
+from services.worker.models import Models
 from services.worker.state import WorkerState
 from services.worker.work import StopRequest
 
@@ -35,7 +35,7 @@ class Runner(Protocol):
 class Agent:
     """Holds at most one assignment. `finished` collects the ends of assignments for the scheduler."""
 
-    def __init__(self, runner: Runner, pool: ModelPool, state: WorkerState) -> None:
+    def __init__(self, runner: Runner, pool: Models, state: WorkerState) -> None:
         self.finished: deque[scheduler_service_pb2.AssignmentFinished] = deque()
         """Ends the scheduler has not been told yet, oldest first."""
         self._runner = runner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -16,15 +17,17 @@ from services.common.claim import LeaseLostError, under_lease
 from services.common.errors import ServiceError
 from services.common.faults import race_point
 from services.common.rpc.translate import to_service_error
+from services.common.sandbox import MediaFailed
 from services.common.telemetry.logs import REQUEST_ID
 from services.common.telemetry.tracing import tracer
 from services.worker.errors import GivenBackError, ModelBrokenError, ModelFailedError, TritonUnavailableError
 from services.worker.lease import JobLease
 from services.worker.metrics import ASSIGNMENTS
-from services.worker.models import ModelPool
+from services.worker.models import Models
+from services.worker.providers.protocol import LostAnswerError, OperationFailedError, RejectedError
 from services.worker.scratch import JobFiles, Scratch
 from services.worker.state import RunningJob, WorkerState
-from services.worker.work import StopRequest, Work
+from services.worker.work import StopRequest, Work, model_name
 
 if TYPE_CHECKING:
     from kinemesh.orchestrator.v1.job_service_pb2_grpc import JobServiceAsyncStub
@@ -39,6 +42,9 @@ class Stage(Protocol):
 
     async def run(self, work: Work) -> None:
         """Does the state's work and moves the job on."""
+
+
+Stages: TypeAlias = Mapping[video_pb2.VideoStatus.ValueType, Stage]
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,12 @@ class Failure:
             return cls("INFERENCE_FAILED", "the model could not generate this video", error.retriable)
         if isinstance(error, ModelBrokenError | TritonUnavailableError):
             return cls("INFERENCE_FAILED", "the inference server failed", retriable=True)
+        if isinstance(error, OperationFailedError | LostAnswerError):
+            return cls("INFERENCE_FAILED", "the provider could not generate this video", retriable=True)
+        if isinstance(error, RejectedError):
+            return cls("INFERENCE_FAILED", "the provider does not take this request", retriable=False)
+        if isinstance(error, MediaFailed):
+            return cls(error.reason, error.message, retriable=not error.permanent)
         service_error = to_service_error(error)
         # Damaged or missing inputs will not heal; anything else may.
         permanent = isinstance(error, ServiceError) and service_error.reason in _PERMANENT
@@ -72,10 +84,10 @@ class AssignmentRunner:
         self,
         jobs: JobServiceAsyncStub,
         worker_id: str,
-        pool: ModelPool,
+        pool: Models,
         scratch: Scratch,
         state: WorkerState,
-        stages: dict[video_pb2.VideoStatus.ValueType, Stage],
+        stages: Stages,
     ) -> None:
         self._jobs = jobs
         self._worker_id = worker_id
@@ -140,6 +152,7 @@ class AssignmentRunner:
                 await self._work(lease, assignment, files, stop)
         except GivenBackError as error:
             await lease.requeue(error.reason, self._state.busy.take_ms())
+            await self._pool.recover(model_name(lease.job), error)
             return scheduler_service_pb2.ASSIGNMENT_OUTCOME_REQUEUED
         except LeaseLostError:
             raise
@@ -150,7 +163,7 @@ class AssignmentRunner:
                 # First the job: another worker may be free for it, while none comes here before the repair is done.
                 await lease.fail(failure.code, failure.message, retriable=failure.retriable)
             finally:
-                await self._repair(lease, error)
+                await self._pool.recover(model_name(lease.job), error)
             return scheduler_service_pb2.ASSIGNMENT_OUTCOME_FAILED
         return scheduler_service_pb2.ASSIGNMENT_OUTCOME_DONE
 
@@ -168,27 +181,11 @@ class AssignmentRunner:
             stop.check()
             await stage.run(work)
 
-    async def _repair(self, lease: JobLease, error: Exception) -> None:
-        """Makes the model work again before the next job comes, or sees to it that none comes."""
-        if isinstance(error, TritonUnavailableError):
-            self._pool.forget()
-        elif isinstance(error, ModelBrokenError):
-            try:
-                await self._pool.repair(model_name(lease.job))
-            except (ModelBrokenError, TritonUnavailableError) as still:
-                logger.warning("model is not repairable", extra={"cause": str(still)})
-                self._pool.forget()
-
     def _count(self, outcome: Outcome, duration_ms: int) -> None:
         if outcome == scheduler_service_pb2.ASSIGNMENT_OUTCOME_DONE:
             self._state.figures.completed(duration_ms)
         elif outcome == scheduler_service_pb2.ASSIGNMENT_OUTCOME_FAILED:
             self._state.figures.failed()
-
-
-def model_name(job: job_service_pb2.Job) -> str:
-    """The job's model as the catalogue names it."""
-    return video_pb2.Model.Name(job.request.generation_config.model).removeprefix("MODEL_")
 
 
 def first_state(job: job_service_pb2.Job) -> video_pb2.VideoStatus.ValueType:

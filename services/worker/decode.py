@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from kinemesh.orchestrator.v1 import job_service_pb2
 from kinemesh.scheduler.v1 import worker_pb2
 from kinemesh.video.v1 import video_pb2
+from services.common.mezzanine import MezzanineWriter
 from services.common.storage import ObjectStore
 from services.worker import keys
 from services.worker.convert import artifact
 from services.worker.errors import ModelBrokenError
 from services.worker.inputs import fetch_latents
-from services.worker.mezzanine import MezzanineWriter
 from services.worker.settings import Settings
 from services.worker.threads import in_thread
 from services.worker.triton import Message, TritonClient
@@ -52,7 +52,7 @@ class DecodeStage:
         await work.advance(following, job_service_pb2.JobArtifacts(mezzanine=artifact(stored)))
 
     async def _decode(self, work: Work) -> None:
-        async with aclosing(self._triton.stream(work.model.video_vae, _request(work))) as messages:
+        async with aclosing(self._triton.stream(work.triton_model.video_vae, _request(work))) as messages:
             plan = await anext(messages)
             writer = MezzanineWriter(work.files.mezzanine, width=plan["width"], height=plan["height"], fps=plan["fps"])
             try:

@@ -13,6 +13,15 @@ class GivenBackError(Exception):
         self.reason = reason
 
 
+class ProviderUnavailableError(GivenBackError):
+    """The provider behind the job's model takes no work now."""
+
+    def __init__(self, retry_after_s: float | None = None) -> None:
+        super().__init__(job_service_pb2.REQUEUE_REASON_PROVIDER_UNAVAILABLE)
+        self.retry_after_s = retry_after_s
+        """When it wants to be asked again; None where it does not say."""
+
+
 class ModelFailedError(Exception):
     """A model answered with an error of its own, "REASON: message"."""
 

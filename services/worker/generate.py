@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -19,7 +20,7 @@ from services.worker import keys
 from services.worker.checkpoints import CheckpointCommitter, CheckpointSource
 from services.worker.convert import artifact, video_latent
 from services.worker.errors import ModelBrokenError, ModelFailedError
-from services.worker.inputs import fetch_embeddings
+from services.worker.inputs import fetch_embeddings, fetch_media
 from services.worker.scratch import Scratch
 from services.worker.settings import Settings
 from services.worker.triton import Message, TritonClient
@@ -45,6 +46,7 @@ class GenerateStage:
         """
         work.state.enter(worker_pb2.WORKER_STATUS_GENERATING)
         await fetch_embeddings(self._objects, work)
+        await fetch_media(self._objects, work)
         committer = CheckpointCommitter(self._objects, self._settings, work, self._settings.worker_id)
         async with committer.running(), _stop_file(work):
             began = time.monotonic()
@@ -72,7 +74,7 @@ class GenerateStage:
     ) -> tuple[Message, Message | None]:
         """Returns the plan, and the latents or, if the model was asked to stop, None."""
         plan: Message = {}
-        async with aclosing(self._triton.stream(work.model.dit, self._request(work, checkpoint))) as messages:
+        async with aclosing(self._triton.stream(work.triton_model.dit, self._request(work, checkpoint))) as messages:
             async for message in messages:
                 for written in message.get("checkpoints", ()):
                     committer.submit(written)
@@ -80,7 +82,8 @@ class GenerateStage:
                     plan = message
                 elif message["type"] == "step":
                     race_point("worker.generate.step", message["step"])
-                    work.report(message["step"], message["step"] / message["total"], message["step_time_ms"])
+                    preview = base64.b64decode(message.get("preview", ""))
+                    work.report(message["step"], message["step"] / message["total"], message["step_time_ms"], preview)
                 elif message["type"] == "result":
                     return plan, message["latents"]
         return plan, None
@@ -88,6 +91,8 @@ class GenerateStage:
     def _request(self, work: Work, checkpoint: Path | None) -> Message:
         return {
             **work.clip(),
+            **_given(work),
+            "preview_every": self._preview_every(work.config.num_inference_steps),
             "embeddings": str(work.files.embeddings),
             "steps": work.config.num_inference_steps,
             "guidance": work.config.guidance_scale,
@@ -99,6 +104,10 @@ class GenerateStage:
             "output": str(work.files.latents),
         }
 
+    def _preview_every(self, steps: int) -> int:
+        wanted = self._settings.previews_per_job
+        return max(1, round(steps / wanted)) if wanted else 0
+
     async def _commit(self, work: Work, plan: Message, latents: dict[str, Any], elapsed_ms: int) -> None:
         lease = work.lease
         ref = keys.latents(self._settings, lease.request_id, lease.epoch, latents["sha256"])
@@ -107,6 +116,17 @@ class GenerateStage:
             latents=artifact(stored), latent=video_latent(lease.request_id, plan, latents, stored, elapsed_ms)
         )
         await work.advance(video_pb2.VIDEO_STATUS_VAE_DECODING, artifacts)
+
+
+def _given(work: Work) -> Message:
+    """The picture and the video that the clip is made from."""
+    artifacts, given = work.job.artifacts, Message()
+    if artifacts.HasField("first_frame"):
+        given["first_frame"] = str(work.files.first_frame)
+    if artifacts.HasField("reference_video"):
+        given["reference"] = str(work.files.reference)
+        given["strength"] = work.job.request.prompt_config.reference_strength
+    return given
 
 
 @asynccontextmanager

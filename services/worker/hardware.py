@@ -42,6 +42,10 @@ def parse_nvidia_smi(rows: str, topology: str) -> Hardware:
     return Hardware(cards[0][0][:32], len(cards), round(total_gb, 2), round(used_gb, 2), links[0] if links else "none")
 
 
+PROVIDER = Hardware("provider", 0, 0.0, 0.0, "none")
+"""What a worker shows that runs nothing itself."""
+
+
 async def measure_hardware() -> Hardware:
     """Asks the driver, or the kernel on a machine without one."""
     if shutil.which(_NVIDIA_SMI):

@@ -36,6 +36,8 @@ class Progress:
     step_time_ms: float
     gpu_utilization: float
     """0 to 1."""
+    preview_jpeg: bytes = b""
+    """Empty for none."""
 
 
 class JobLease(Claim):
@@ -105,6 +107,13 @@ class JobLease(Claim):
 
         await self._ask(save)
 
+    async def save_operation(self, operation: job_service_pb2.ProviderOperation) -> None:
+        """Commits a provider's operation, or what is new of it; raises as `advance`."""
+        request = job_service_pb2.SaveOperationRequest(
+            request_id=self.request_id, epoch=self.epoch, operation=operation
+        )
+        await self._change(lambda: self._jobs.SaveOperation(request))
+
     async def checkpoints(self) -> Sequence[checkpoint_pb2.VideoJobCheckpoint]:
         """All committed checkpoints, newest first."""
         request = job_service_pb2.ListCheckpointsRequest(request_id=self.request_id)
@@ -133,5 +142,6 @@ class JobLease(Claim):
             step_time_ms=progress.step_time_ms,
             worker_id=self.worker_id,
             gpu_utilization=progress.gpu_utilization,
+            preview_jpeg=progress.preview_jpeg,
         )
         await self._jobs.ReportProgress(request, timeout=_REPORT_TIMEOUT_S)

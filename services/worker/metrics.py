@@ -25,4 +25,15 @@ MODEL_LOADS = Histogram(
     "Time to load a model of the catalogue and prove that it works.",
     buckets=(1, 2, 5, 10, 20, 60, 120),
 )
+PROVIDER_OPERATIONS = Counter(
+    "kinemesh_worker_provider_operations_total",
+    "Operations at providers: begun, done, refused or failed.",
+    ["model", "result"],
+)
+PROVIDER_COST = Counter("kinemesh_worker_provider_cost_usd_total", "What providers charged, US dollars.", ["model"])
+PROVIDER_SUSPENSIONS = Counter(
+    "kinemesh_worker_provider_suspensions_total",
+    "Times a model was not offered because its provider failed.",
+    ["model"],
+)
 MODEL_REPAIRS = Counter("kinemesh_worker_model_repairs_total", "Processes of models that were replaced.", ["model"])

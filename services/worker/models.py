@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Protocol
 
 from kinemesh.scheduler.v1 import worker_pb2
-from services.common.catalogue import Catalogue, ModelEntry
+from services.common.catalogue import Catalogue, ModelEntry, TritonModel
 from services.worker.errors import ModelBrokenError, ModelFailedError, TritonUnavailableError
 from services.worker.metrics import MODEL_LOADS, MODEL_REPAIRS
 from services.worker.state import LoadedModel, WorkerState
@@ -31,12 +32,26 @@ def evictions(loaded: Sequence[LoadedModel], wanted_gb: float, capacity_gb: floa
     return leaving
 
 
+class Models(Protocol):
+    """What a worker can draw with."""
+
+    @property
+    def names(self) -> list[str]:
+        """Models that are offered to the scheduler now."""
+
+    async def ensure(self, name: str) -> ModelEntry:
+        """Returns a model once it can be used; raises what `services.worker.errors` has."""
+
+    async def recover(self, name: str, error: Exception) -> None:
+        """Makes a model work again, before the next job comes, after a job failed with an error."""
+
+
 class ModelPool:
     """Decides what Triton has loaded; nobody else loads or unloads."""
 
     def __init__(self, triton: TritonClient, catalogue: Catalogue, state: WorkerState, capacity_gb: float) -> None:
         self._triton = triton
-        self._entries = {str(name): entry for name, entry in catalogue.models.items() if entry.backend == "triton"}
+        self._entries = catalogue.triton_models
         self._state = state
         self._capacity_gb = capacity_gb
         self._lock = asyncio.Lock()
@@ -46,7 +61,7 @@ class ModelPool:
         """Models this worker can load."""
         return sorted(self._entries)
 
-    async def ensure(self, name: str) -> ModelEntry:
+    async def ensure(self, name: str) -> TritonModel:
         """Returns a model once it is loaded, loading it where needed.
 
         Raises:
@@ -66,11 +81,22 @@ class ModelPool:
                 self._state.models.append(loaded)
         return entry
 
+    async def recover(self, name: str, error: Exception) -> None:
+        """Repairs what an error says is broken, or sees to it that no job comes; see Models."""
+        if isinstance(error, TritonUnavailableError):
+            self.forget()
+        elif isinstance(error, ModelBrokenError):
+            try:
+                await self.repair(name)
+            except (ModelBrokenError, TritonUnavailableError) as still:
+                logger.warning("model is not repairable", extra={"model": name, "cause": str(still)})
+                self.forget()
+
     async def repair(self, name: str) -> None:
         """Replaces the processes of a model that do not answer; raises as `ensure`."""
         entry = self._entries[name]
         async with self._lock:
-            for triton_model in parts(entry):
+            for triton_model in entry.parts:
                 try:
                     await self._triton.probe(triton_model)
                 except ModelBrokenError:
@@ -104,7 +130,7 @@ class ModelPool:
         self._state.models.clear()
         self._state.set_available(False)
 
-    async def _load(self, name: str, entry: ModelEntry) -> None:
+    async def _load(self, name: str, entry: TritonModel) -> None:
         self._state.enter(worker_pb2.WORKER_STATUS_LOADING_MODEL)
         try:
             with MODEL_LOADS.time():
@@ -112,14 +138,14 @@ class ModelPool:
         finally:
             self._state.enter(None)
 
-    async def _make_room_and_load(self, name: str, entry: ModelEntry) -> None:
+    async def _make_room_and_load(self, name: str, entry: TritonModel) -> None:
         for old in evictions(self._state.models, entry.memory_gb, self._capacity_gb):
             await self._unload(old.name)
-        outcomes = await asyncio.gather(*map(self._bring_up, parts(entry)), return_exceptions=True)
+        outcomes = await asyncio.gather(*map(self._bring_up, entry.parts), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
-        self._state.models.append(LoadedModel(name, entry.video_vae, entry.audio, entry.memory_gb))
+        self._state.models.append(LoadedModel(name, entry.video_vae, entry.audio or "", entry.memory_gb))
         logger.info("model loaded", extra={"model": name})
 
     async def _bring_up(self, part: str) -> None:
@@ -132,15 +158,10 @@ class ModelPool:
 
     async def _unload(self, name: str) -> None:
         logger.info("model evicted", extra={"model": name})
-        for part in parts(self._entries[name]):
+        for part in self._entries[name].parts:
             await self._triton.unload(part)
         self._drop(name)
 
     def _drop(self, name: str) -> None:
         self._state.models[:] = [model for model in self._state.models if model.name != name]
         self._state.changed.set()
-
-
-def parts(entry: ModelEntry) -> tuple[str, str, str]:
-    """The Triton models that make up a model of the catalogue."""
-    return (entry.dit, entry.video_vae, entry.audio)

@@ -23,6 +23,16 @@ class JobFiles:
         return self.directory / "embeddings.safetensors"
 
     @property
+    def first_frame(self) -> Path:
+        """The picture that the clip begins with."""
+        return self.directory / "first-frame.safetensors"
+
+    @property
+    def reference(self) -> Path:
+        """Frames of the video that the clip is made after."""
+        return self.directory / "reference.safetensors"
+
+    @property
     def resume(self) -> Path:
         """A checkpoint fetched from the object store; its manifest lies beside it."""
         return self.directory / "resume.safetensors"
@@ -46,6 +56,11 @@ class JobFiles:
     def mezzanine(self) -> Path:
         """The lossless video."""
         return self.directory / "mezzanine.mkv"
+
+    @property
+    def result(self) -> Path:
+        """A video as its provider sent it."""
+        return self.directory / "result"
 
     @property
     def sound(self) -> Path:

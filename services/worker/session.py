@@ -14,6 +14,7 @@ import grpc
 from kinemesh.scheduler.v1 import scheduler_service_pb2, scheduler_service_pb2_grpc, worker_pb2
 from services.common.rpc.client import open_channel
 from services.worker.agent import Agent
+from services.worker.models import Models
 from services.worker.state import WorkerState
 
 DEFAULT_HEARTBEAT_S = 5.0
@@ -38,7 +39,7 @@ class SchedulerSession:
     """Stays connected to whichever scheduler leads. A job in hand outlives a broken stream: its lease is elsewhere."""
 
     def __init__(
-        self, addresses: tuple[str, ...], agent: Agent, state: WorkerState, snapshot: Snapshot, models: list[str]
+        self, addresses: tuple[str, ...], agent: Agent, state: WorkerState, snapshot: Snapshot, models: Models
     ) -> None:
         self._addresses = itertools.cycle(addresses)
         self._agent = agent
@@ -51,7 +52,7 @@ class SchedulerSession:
     async def run(self) -> None:
         """Connects again and again until `leave`, and then ends once the work in hand is given back."""
         while not self._leaving.is_set():
-            if not self._state.available:
+            if not self._state.available or not self._models.names:
                 await asyncio.sleep(_UNAVAILABLE_POLL_S)
                 continue
             address = next(self._addresses)
@@ -75,17 +76,18 @@ class SchedulerSession:
         async with open_channel(address, retry=False) as channel:
             stream: Stream = scheduler_service_pb2_grpc.SchedulerServiceStub(channel).ConnectWorker()
             try:
-                interval_s = await self._register(stream)
+                offered = self._models.names
+                interval_s = await self._register(stream, offered)
                 logger.info("registered", extra={"address": address})
                 self._backoff_s = _FIRST_BACKOFF_S
                 async with _beside(self._listen(stream)) as listening:
-                    await self._beat(stream, interval_s, listening)
+                    await self._beat(stream, interval_s, listening, offered)
             finally:
                 stream.cancel()
 
-    async def _register(self, stream: Stream) -> float:
+    async def _register(self, stream: Stream, offered: list[str]) -> float:
         """Introduces the worker and returns how often to send heartbeats, seconds."""
-        register = scheduler_service_pb2.RegisterWorker(state=await self._snapshot(), models=self._models)
+        register = scheduler_service_pb2.RegisterWorker(state=await self._snapshot(), models=offered)
         if self._state.job is not None:
             register.resumed_request_id = self._state.job.request_id
             register.resumed_epoch = self._state.job.epoch
@@ -101,9 +103,9 @@ class SchedulerSession:
         while isinstance(order := await stream.read(), scheduler_service_pb2.ConnectWorkerResponse):
             self._agent.obey(order)
 
-    async def _beat(self, stream: Stream, interval_s: float, listening: asyncio.Task[None]) -> None:
-        """Tells what ended, then how the worker is, at every change and at every interval."""
-        while not listening.done() and self._state.available:
+    async def _beat(self, stream: Stream, interval_s: float, listening: asyncio.Task[None], offered: list[str]) -> None:
+        """Tells what ended, then how the worker is, at every change and interval, until it must register anew."""
+        while not listening.done():
             self._state.changed.clear()
             while self._agent.finished:
                 finished = self._agent.finished[0]
@@ -113,12 +115,14 @@ class SchedulerSession:
                 state=await self._snapshot(), gpu_utilization=self._state.busy.share()
             )
             await stream.write(scheduler_service_pb2.ConnectWorkerRequest(heartbeat=heartbeat))
-            if self._leaving.is_set() and self._agent.idle and not self._agent.finished:
+            left = self._leaving.is_set() and self._agent.idle and not self._agent.finished
+            if left or not self._state.available or self._models.names != offered:
                 await stream.done_writing()
+                # The scheduler hangs up once it has heard everything.
+                await asyncio.wait({listening}, timeout=_ANSWER_TIMEOUT_S)
                 return
             await self._wait_for_change(interval_s, listening)
-        if listening.done():
-            await listening
+        await listening
 
     async def _wait_for_change(self, interval_s: float, listening: asyncio.Task[None]) -> None:
         changed = asyncio.ensure_future(self._state.changed.wait())

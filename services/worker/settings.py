@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from services.common.settings import S3Settings, ServiceSettings
+from services.common.settings import S3Settings
+from services.worker.providers.settings import ProviderSettings
 
 
-class Settings(S3Settings, ServiceSettings):
+class Settings(S3Settings, ProviderSettings):
     """Everything that can be set."""
 
     worker_id: str = Field(default_factory=socket.gethostname, min_length=1, max_length=64)
@@ -23,8 +25,10 @@ class Settings(S3Settings, ServiceSettings):
     """host:port of each scheduler replica, separated by commas; tried in turn until the leader answers."""
     orchestrator_address: str
     """host:port of the orchestrator."""
-    triton_address: str
-    """host:port of the Triton beside this worker; no other worker may use it."""
+    worker_backend: Literal["triton", "provider"] = "triton"
+    """What the worker serves: the catalogue's models on the Triton beside it, or those behind providers."""
+    triton_address: str | None = None
+    """host:port of the Triton beside this worker; no other worker may use it. Needed with worker_backend triton."""
     catalogue_path: Path = Path("deploy/catalogue.yaml")
     """Catalogue file; names the models this worker can load."""
     scratch_directory: Path
@@ -35,6 +39,8 @@ class Settings(S3Settings, ServiceSettings):
     """Memory the loaded models may take, GiB; absent means all that the hardware has."""
     checkpoint_every_steps: int = Field(default=5, ge=0, le=100)
     """Denoising steps between checkpoints; 0 writes one only when a job is given back."""
+    previews_per_job: int = Field(default=10, ge=0, le=100)
+    """Pictures of the unfinished clip that a job sends, about, spread over its denoising steps; 0 for none."""
     checkpoint_retention_s: float = Field(default=3600, ge=0)
     """Seconds a local checkpoint is kept after it was written; the copy in the object store stays."""
     step_timeout_s: float = Field(default=120, gt=0)
@@ -47,6 +53,12 @@ class Settings(S3Settings, ServiceSettings):
     """Seconds between real requests by which an idle worker finds out whether its models still work."""
     shutdown_grace_s: float = Field(default=30.0, gt=0)
     """Seconds the running job has after SIGTERM to reach its next step, to be saved and given back."""
+
+    @model_validator(mode="after")
+    def _triton_is_somewhere(self) -> Settings:
+        if self.worker_backend == "triton" and self.triton_address is None:
+            raise ValueError("triton_address is needed with worker_backend triton")
+        return self
 
     @property
     def scheduler_addresses(self) -> tuple[str, ...]:

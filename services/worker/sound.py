@@ -8,10 +8,11 @@ from contextlib import aclosing
 from kinemesh.orchestrator.v1 import job_service_pb2
 from kinemesh.scheduler.v1 import worker_pb2
 from kinemesh.video.v1 import video_pb2
+from services.common.catalogue import Catalogue
 from services.common.storage import ObjectStore
 from services.worker import keys
 from services.worker.convert import artifact
-from services.worker.errors import ModelBrokenError
+from services.worker.errors import ModelBrokenError, ModelFailedError
 from services.worker.inputs import fetch_embeddings, fetch_latents
 from services.worker.settings import Settings
 from services.worker.triton import Message, TritonClient
@@ -21,7 +22,8 @@ from services.worker.work import Work
 class SoundStage:
     """Makes the sound of a job's clip."""
 
-    def __init__(self, triton: TritonClient, objects: ObjectStore, settings: Settings) -> None:
+    def __init__(self, triton: TritonClient, objects: ObjectStore, settings: Settings, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
         self._triton = triton
         self._objects = objects
         self._settings = settings
@@ -45,7 +47,7 @@ class SoundStage:
         await work.advance(video_pb2.VIDEO_STATUS_SAFETY_CHECKING, artifacts)
 
     async def _generate(self, work: Work) -> Message:
-        async with aclosing(self._triton.stream(work.model.audio, _request(work))) as messages:
+        async with aclosing(self._triton.stream(_model(work), _request(work, self._prompt(work)))) as messages:
             async for message in messages:
                 work.stop.check()
                 if message["type"] == "result":
@@ -55,13 +57,24 @@ class SoundStage:
                 work.report(steps, message["step"] / message["total"], message["step_time_ms"])
         raise ModelBrokenError("the audio model ended without a result")
 
+    def _prompt(self, work: Work) -> str:
+        """In the words of its style, so that rain is heard where it is seen."""
+        prompt = work.job.request.prompt_config
+        return self._catalogue.styled(prompt.style_preset, prompt.text_prompt, "")[0]
 
-def _request(work: Work) -> Message:
+
+def _model(work: Work) -> str:
+    if work.triton_model.audio is None:
+        raise ModelFailedError("INVALID_REQUEST", "the model makes no sound")
+    return work.triton_model.audio
+
+
+def _request(work: Work, prompt: str) -> Message:
     sound = work.config.audio_config
     return {
         "embeddings": str(work.files.embeddings),
         "latents": str(work.files.latents),
-        "prompt": work.job.request.prompt_config.text_prompt,
+        "prompt": prompt,
         "aspect_ratio": work.config.aspect_ratio,
         "duration_s": work.config.duration_seconds,
         "include_speech": sound.include_speech,

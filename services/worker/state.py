@@ -45,7 +45,7 @@ class WorkerState:
     """Least recently used first."""
     draining: bool = False
     available: bool = True
-    """Whether Triton answers and its models work; without them the worker does not show itself to the scheduler."""
+    """Whether its models work (and Triton answers); without them the worker does not show itself to the scheduler."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     _activity: Status | None = None
 
@@ -80,7 +80,7 @@ class WorkerState:
         self.changed.set()
 
     async def require_available(self) -> None:
-        """Raises ConnectionError unless Triton answers and its models work."""
+        """Raises ConnectionError unless its models work."""
         if not self.available:
             raise ConnectionError
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kinemesh.orchestrator.v1 import checkpoint_pb2, job_service_pb2
 from kinemesh.video.v1 import video_pb2
-from services.common.catalogue import ModelEntry
+from services.common.catalogue import ModelEntry, TritonModel
 from services.worker.errors import GivenBackError
 from services.worker.lease import JobLease, Progress
 from services.worker.metrics import STEP_SECONDS
@@ -33,6 +34,13 @@ class StopRequest:
         """Returns once somebody asked."""
         await self._asked.wait()
 
+    async def sleep(self, seconds: float) -> None:
+        """Waits; raises GivenBackError as soon as somebody asks."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._asked.wait()
+        self.check()
+
     def check(self) -> None:
         """Raises GivenBackError if somebody asked."""
         if self._asked.is_set():
@@ -50,6 +58,12 @@ class Work:
     files: JobFiles
     stop: StopRequest
     state: WorkerState
+
+    @property
+    def triton_model(self) -> TritonModel:
+        """The model, for the stages that run on Triton."""
+        assert isinstance(self.model, TritonModel)  # noqa: S101 - their worker loads no other
+        return self.model
 
     @property
     def job(self) -> job_service_pb2.Job:
@@ -74,14 +88,15 @@ class Work:
             "duration_s": self.config.duration_seconds,
         }
 
-    def report(self, step: int, fraction: float, busy_ms: float) -> None:
-        """Reports a finished step of any stage; `step` counts denoising steps."""
+    def report(self, step: int, fraction: float, busy_ms: float, preview_jpeg: bytes = b"") -> None:
+        """Reports a finished step of any stage, with a picture or none; `step` counts denoising steps."""
         self.state.busy.add(busy_ms)
         state = video_pb2.VideoStatus.Name(self.job.request.status).removeprefix("VIDEO_STATUS_")
         STEP_SECONDS.labels(state).observe(busy_ms / 1000)
         if self.state.job is not None:
             self.state.job.step = step
-        self.lease.report(Progress(step, self.config.num_inference_steps, fraction, busy_ms, self.state.busy.share()))
+        share = self.state.busy.share()
+        self.lease.report(Progress(step, self.config.num_inference_steps, fraction, busy_ms, share, preview_jpeg))
 
     async def advance(
         self, to_status: video_pb2.VideoStatus.ValueType, artifacts: job_service_pb2.JobArtifacts | None = None
@@ -89,3 +104,8 @@ class Work:
         """Commits a stage's result and enters the next state; raises as `Claim.advance`."""
         self.lease.forget_steps()
         await self.lease.advance(to_status, artifacts=artifacts, gpu_time_ms=self.state.busy.take_ms())
+
+
+def model_name(job: job_service_pb2.Job) -> str:
+    """The job's model as the catalogue names it."""
+    return video_pb2.Model.Name(job.request.generation_config.model).removeprefix("MODEL_")

@@ -224,10 +224,11 @@ class Mesh(
         while True:
             if not self.streams_stand:
                 raise errors.Unavailable("DEPENDENCY_UNAVAILABLE", "the orchestrator is restarting")
-            news = job.news
-            for event in job.events[seen:]:
+            # More may happen while these are sent.
+            news, unseen = job.news, job.events[seen:]
+            seen += len(unseen)
+            for event in unseen:
                 yield event
-            seen = len(job.events)
             if job.ended:
                 return
             await news.wait()

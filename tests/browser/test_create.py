@@ -114,9 +114,6 @@ async def test_a_wrong_option_is_told_where_it_is(visit: Visit, screenshots: Pat
     await page.until("document.activeElement.matches('textarea[aria-invalid]')")
 
 
-@pytest.mark.skip(
-    reason="passes alone and with its file, fails in a run of the whole suite; the cause is not found yet"
-)
 async def test_an_answer_that_was_lost_does_not_cost_a_second_video(visit: Visit) -> None:
     visit.mesh.lose_answers = 1
     await visit.open()

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event
 
 from deploy.local import background
+from deploy.local.catalogue import CATALOGUE
 from deploy.local.home import ROOT, Home, open_home
 from deploy.local.mesh import Mesh, make_mesh, scratch_directory, write_endpoints
 from deploy.local.ports import free_ports
@@ -19,10 +20,10 @@ from deploy.local.process import Program
 from deploy.local.servers.triton import Triton
 from deploy.local.supervisor import Component
 from services.common.faults import VARIABLE
-from tests.chaos.faults.kept import Watch, supervised
 from tests.chaos.faults.points import RacePoints
 from tests.chaos.faults.processes import command_of, descendants, kill_all
 from tests.chaos.faults.proxy import FaultProxy, fault_proxy
+from tests.support.kept import Watch, supervised
 from tests.support.mesh import RunningMesh
 from tests.support.waiting import eventually
 
@@ -119,7 +120,10 @@ class ChaosMesh(RunningMesh):
 
 @asynccontextmanager
 async def running_chaos_mesh(
-    directory: Path, overrides: Mapping[str, Environment] | None = None, replaced: Mapping[str, Component] | None = None
+    directory: Path,
+    overrides: Mapping[str, Environment] | None = None,
+    replaced: Mapping[str, Component] | None = None,
+    catalogue: Path = CATALOGUE,
 ) -> AsyncIterator[ChaosMesh]:
     """Starts the mesh and yields it ready.
 
@@ -127,27 +131,30 @@ async def running_chaos_mesh(
         directory: Where it keeps everything.
         overrides: More environment variables by process.
         replaced: Components to run instead of the mesh's own of the same name.
+        catalogue: What it can generate.
     """
     home = open_home(directory, ports="free")
+    mesh = make_mesh(home, catalogue)
     async with AsyncExitStack() as stack:
         networks = {
             name: await stack.enter_async_context(fault_proxy(home.address("orchestrator"))) for name in WORKERS
         }
-        yield await stack.enter_async_context(_running(home, networks, overrides or {}, replaced or {}))
+        yield await stack.enter_async_context(_running(mesh, networks, overrides or {}, replaced or {}))
 
 
 @asynccontextmanager
 async def _running(
-    home: Home,
+    mesh: Mesh,
     networks: Mapping[str, FaultProxy],
     overrides: Mapping[str, Environment],
     replaced: Mapping[str, Component],
 ) -> AsyncIterator[ChaosMesh]:
+    home = mesh.home
     points = RacePoints(home.directory / "race-points")
     os.environ[background.MARK] = str(home.directory)
     components = [
         replace(component, program=_with_environment(component.program, points, networks, overrides))
-        for component in _components(make_mesh(home), home)
+        for component in _components(mesh, home)
     ]
     components = [replaced.get(component.name, component) for component in components]
     gates = {name: Event() for name in WORKERS}
@@ -182,7 +189,7 @@ def _components(mesh: Mesh, home: Home) -> list[Component]:
         repository=ROOT / "triton_models" / "model_repository",
         grpc_port=grpc_port,
         metrics_port=metrics_port,
-        env={"KINEMESH_SCRATCH_DIRECTORY": str(scratch)},
+        env={"KINEMESH_CATALOGUE_PATH": str(mesh.catalogue), "KINEMESH_SCRATCH_DIRECTORY": str(scratch)},
     )
     environment = {
         "KINEMESH_WORKER_ID": "worker-local-2",

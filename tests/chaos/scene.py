@@ -11,11 +11,11 @@ from typing import Any
 
 from deploy.local.process import Program
 from tests.chaos.core import Core, CoreUser, Servers, running_core
-from tests.chaos.faults.kept import Watch, kept
 from tests.chaos.history.check import Violation
 from tests.chaos.pipeline import working
 from tests.chaos.receiver import eavesdropping
 from tests.chaos.verdict import verdict
+from tests.support.kept import Watch, kept
 from tests.support.waiting import eventually
 
 VIDEOS = 40

@@ -25,9 +25,9 @@ from services.orchestrator import app as orchestrator_app
 from tests.chaos.core import Servers
 from tests.chaos.faults.disks import LoopDisk, fill, loop_disk, needs_disks, small_disk
 from tests.chaos.faults.flaky import Mishaps, flaky_channels, flaky_pools, flaky_stores
-from tests.chaos.faults.kept import kept
 from tests.chaos.faults.processes import kill_all, signal_all
 from tests.chaos.scene import BEFORE, VIDEOS, Scene, under_load
+from tests.support.kept import kept
 from tests.support.servers import empty_database
 from tests.support.waiting import eventually
 

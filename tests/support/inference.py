@@ -17,6 +17,7 @@ from deploy.local.ports import free_ports
 from deploy.local.process import Process, Program
 from deploy.local.servers.triton import STUB, Triton
 from services.worker.triton import TritonClient, open_triton
+from tests.support.catalogue import write_catalogue
 
 if TYPE_CHECKING:
     from triton_models.modeling.reference import ReferenceConfig
@@ -27,7 +28,7 @@ MODELS = ("dit", "video_vae", "audio")
 
 @dataclass(frozen=True)
 class Inference:
-    """A Triton with all models loaded."""
+    """A Triton with the models of REFERENCE loaded; its catalogue has tiny ones of others."""
 
     address: str
     client: TritonClient
@@ -55,11 +56,14 @@ class Inference:
 async def inference(server_directory: Path) -> AsyncIterator[Inference]:
     """The session's Triton; its models are loaded, and a test that breaks one repairs it."""
     # Every test session loads this file, and few need torch.
+    from tests.support.checkpoints.opensora import opensora_entry, write_opensora
     from tests.support.weights import write_random_weights
 
     weights, scratch = server_directory / "weights", server_directory / "scratch"
     scratch.mkdir()
     config = write_random_weights(weights)
+    others = {"OPENSORA": opensora_entry(write_opensora(server_directory / "opensora"))}
+    catalogue = write_catalogue(server_directory, weights, **others)
     grpc_port, metrics_port = free_ports(2)
     server = Triton(
         directory=server_directory / "triton",
@@ -67,7 +71,7 @@ async def inference(server_directory: Path) -> AsyncIterator[Inference]:
         repository=REPOSITORY,
         grpc_port=grpc_port,
         metrics_port=metrics_port,
-        env={"KINEMESH_TRITON_WEIGHTS_DIR": str(weights), "KINEMESH_SCRATCH_DIRECTORY": str(scratch)},
+        env={"KINEMESH_CATALOGUE_PATH": str(catalogue), "KINEMESH_SCRATCH_DIRECTORY": str(scratch)},
     )
     async with (
         _supervised(server.program()) as started,

@@ -168,7 +168,9 @@ class RunningMesh:
 def runner(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs the local runner's command on an installation."""
     command = [sys.executable, "-m", "deploy.local", "--state-dir", str(home), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
+    # Tests serve reference videos from loopback.
+    env = {**os.environ, "KINEMESH_REFERENCE_VIDEO_ALLOW_PRIVATE": "true"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import torch
 
 from triton_models.modeling.audio.model import AudioConfig, AudioNetworks, save_audio_model
 from triton_models.modeling.dit import VideoDiT
+from triton_models.modeling.preview import LatentPreview
 from triton_models.modeling.reference import (
     DIT_FILE,
     TEXT_FILE,
@@ -17,6 +18,7 @@ from triton_models.modeling.reference import (
     save_config,
     save_weights,
 )
+from triton_models.modeling.shapes import LATENT_CHANNELS
 from triton_models.modeling.text import TextEncoder
 from triton_models.modeling.upsampler import Upsampler, UpsamplerConfig
 from triton_models.modeling.vae import VideoVAE
@@ -31,6 +33,7 @@ def write_random_weights(directory: Path) -> ReferenceConfig:
         save_weights(_shaken(VideoDiT(config.dit)), directory / DIT_FILE)
         save_weights(VideoVAE(config.vae), directory / VAE_FILE)
         save_weights(Upsampler(config.upsampler or UpsamplerConfig()), directory / UPSAMPLER_FILE)
+        LatentPreview(torch.randn(LATENT_CHANNELS, 3), torch.randn(3)).save(directory)
         save_config(config, directory)
         audio = AudioConfig()
         save_audio_model(audio, AudioNetworks(audio), directory)

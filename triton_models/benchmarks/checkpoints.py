@@ -17,13 +17,15 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from services.common.catalogue import load_catalogue
 from services.worker.settings import Settings
 
 from ..modeling.reference import load_reference
-from ..serving.dit import DitEngine
+from ..serving.denoiser import DenoiserEngine
 from ..serving.parameters import ModelParameters
+from ..serving.reference import ReferenceDenoiser
 
-_WEIGHTS = Path(__file__).parents[1] / "weights" / "reference"
+_ENTRY = load_catalogue(Path(__file__).parents[2] / "deploy" / "catalogue.yaml").triton_models["REFERENCE"]
 _GOAL = 0.02
 _TOKENS = 12
 
@@ -39,7 +41,7 @@ class Times:
     """Of each checkpoint, beside the computation."""
 
 
-def measure(engine: DitEngine, folder: Path, steps: int, every: int, times: Times) -> None:
+def measure(engine: DenoiserEngine, folder: Path, steps: int, every: int, times: Times) -> None:
     """Denoises once."""
     request = {
         "tier": "STANDARD",
@@ -71,8 +73,9 @@ def main() -> None:
     variants = {0: Times(), options.every: Times()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
-        engine = DitEngine.load(ModelParameters(weights_dir=_WEIGHTS, scratch_dir=folder, threads=1))
-        width = load_reference(_WEIGHTS).config.text.width
+        parameters = ModelParameters(entry=_ENTRY, scratch_dir=folder, threads=1)
+        engine = DenoiserEngine.load(parameters, ReferenceDenoiser.load)
+        width = load_reference(_ENTRY.weights).config.text.width
         embeddings = {"text_embeddings": torch.zeros(_TOKENS, width), "text_mask": torch.ones(_TOKENS)}
         save_file(embeddings, folder / "embeddings.safetensors")
         measure(engine, folder, options.steps, options.every, Times())

@@ -28,16 +28,16 @@ class HeadNorm(nn.Module):
 
 
 class Heads(nn.Module):
-    """Projects tokens to normalised queries, keys and values, and attended values back."""
+    """Projects tokens to queries and keys, normalised unless told otherwise, and values, and attended values back."""
 
-    def __init__(self, width: int, heads: int, context_width: int | None = None) -> None:
+    def __init__(self, width: int, heads: int, context_width: int | None = None, *, normalised: bool = True) -> None:
         super().__init__()
         self.heads = heads
         self.to_q = nn.Linear(width, width)
         self.to_kv = nn.Linear(context_width or width, 2 * width)
         self.out = nn.Linear(width, width)
-        self.q_norm = HeadNorm(width // heads)
-        self.k_norm = HeadNorm(width // heads)
+        self.q_norm: nn.Module = HeadNorm(width // heads) if normalised else nn.Identity()
+        self.k_norm: nn.Module = HeadNorm(width // heads) if normalised else nn.Identity()
 
     def queries(self, x_BLD: Tensor) -> Tensor:
         """Returns [B, N, L, E]."""

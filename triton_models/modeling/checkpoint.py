@@ -16,7 +16,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from .flow import SamplerState, Solver
+from .flow import SamplerState
 
 _FORMAT = 2
 
@@ -46,7 +46,7 @@ class CheckpointManifest:
     timesteps: tuple[float, ...]
     """The whole schedule; what remains is `timesteps[step_number:]`."""
     sigma_current: float
-    solver: Solver
+    solver: str
     rng_algorithm: str
     rng_seed: int
     """With the algorithm, the whole state of the noise: it is counter-based."""
@@ -65,7 +65,8 @@ def write_checkpoint(path: Path, state: SamplerState, origin: Origin) -> Checkpo
     Raises:
         OSError: the disk does not take it; nothing is left of it.
     """
-    blob = save({"latent": state.latent.contiguous()})
+    tensors = {"latent": state.latent, **state.carried}
+    blob = save({name: tensor.contiguous() for name, tensor in tensors.items()})
     manifest = CheckpointManifest(
         format=_FORMAT,
         step_number=state.step,
@@ -101,12 +102,14 @@ def read_checkpoint(path: Path, origin: Origin) -> SamplerState:
         blob = path.read_bytes()
         if hashlib.sha256(blob).hexdigest() != manifest.sha256:
             raise CheckpointError(f"{path.name} is damaged: its sha256 is not the manifest's")
-        latent = load(blob)["latent"]
+        carried = load(blob)
+        latent = carried.pop("latent")
     except (OSError, SafetensorError, KeyError) as error:
         raise CheckpointError(f"{path.name} cannot be read: {error}") from error
     if tuple(latent.shape) != manifest.latent_shape:
         raise CheckpointError(f"{path.name} holds {tuple(latent.shape)}, its manifest says {manifest.latent_shape}")
-    return SamplerState(latent, manifest.step_number, manifest.timesteps, manifest.solver, manifest.rng_seed)
+    schedule = manifest.step_number, manifest.timesteps, manifest.solver
+    return SamplerState(latent, *schedule, manifest.rng_seed, carried)
 
 
 def manifest_path(path: Path) -> Path:

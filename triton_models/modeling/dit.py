@@ -65,7 +65,8 @@ def unpatchify(patches_BFSP: Tensor, grid: TokenGrid) -> Tensor:
     )
 
 
-def _modulate(x_BFSD: Tensor, shift_BFD: Tensor, scale_BFD: Tensor) -> Tensor:
+def modulate(x_BFSD: Tensor, shift_BFD: Tensor, scale_BFD: Tensor) -> Tensor:
+    """Normalises each token, then scales by 1 + scale and shifts; both may have one frame for all."""
     normed = fn.layer_norm(x_BFSD, x_BFSD.shape[-1:], eps=1e-6)
     return torch.addcmul(shift_BFD[:, :, None], normed, 1 + scale_BFD[:, :, None])
 
@@ -89,15 +90,15 @@ class Block(nn.Module):
         """Takes and returns [B, F, S, D]; the modulation may have one frame for all."""
         rows = (modulation_BFMD + self.modulation_table).to(x_BFSD.dtype).unbind(2)
         shift, scale, gate = rows[:3]
-        attended = self.spatial(_modulate(x_BFSD, shift, scale), positions.space_SE)
+        attended = self.spatial(modulate(x_BFSD, shift, scale), positions.space_SE)
         x_BFSD = torch.addcmul(x_BFSD, gate[:, :, None], attended)
         shift, scale, gate = rows[3:6]
-        attended = self.temporal(_modulate(x_BFSD, shift, scale), positions.time_FE, positions.mode, positions.memory)
+        attended = self.temporal(modulate(x_BFSD, shift, scale), positions.time_FE, positions.mode, positions.memory)
         x_BFSD = torch.addcmul(x_BFSD, gate[:, :, None], attended)
         told = self.cross(self.cross_norm(x_BFSD.flatten(1, 2)), text.embeddings_BKD, text.mask_BK)
         x_BFSD = x_BFSD + told.unflatten(1, x_BFSD.shape[1:3])
         shift, scale, gate = rows[6:]
-        fed: Tensor = self.feed_forward(_modulate(x_BFSD, shift, scale))
+        fed: Tensor = self.feed_forward(modulate(x_BFSD, shift, scale))
         return torch.addcmul(x_BFSD, gate[:, :, None], fed)
 
 
@@ -208,7 +209,7 @@ class VideoDiT(nn.Module):
         if memory is not None and memory.recording:
             memory.frames += frames
         shift, scale = (self.out_table + condition_BFD[:, :, None]).to(x_BFSD.dtype).unbind(2)
-        return unpatchify(self.patch_out(_modulate(x_BFSD, shift, scale)), grid).float()
+        return unpatchify(self.patch_out(modulate(x_BFSD, shift, scale)), grid).float()
 
     def _condition(self, t_BF: Tensor, text: Text) -> Tensor:
         """[B, F, D] of the noise levels and, where the text has summary tokens, of those."""

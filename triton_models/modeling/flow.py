@@ -7,8 +7,8 @@ to the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -55,9 +55,12 @@ class SamplerState:
     """Finished steps."""
     timesteps: tuple[float, ...]
     """The whole schedule, one more than there are steps."""
-    solver: Solver
+    solver: str
+    """What takes the steps: a `Solver` of `advance`, or another family's own."""
     seed: int
     """Of the initial noise."""
+    carried: Mapping[str, Tensor] = field(default_factory=dict)
+    """What else the next step needs, by name: the latents of a second modality, or what a solver remembers."""
 
     @property
     def total_steps(self) -> int:
@@ -83,16 +86,18 @@ def initial_state(shape: tuple[int, ...], seed: int, timesteps: tuple[float, ...
 def noised_state(
     source: Tensor, strength: float, seed: int, timesteps: tuple[float, ...], solver: Solver
 ) -> SamplerState:
-    """Returns `source` with noise, at the first level of the schedule that is not above `strength`.
+    """Returns `source` with noise, at the last level of the schedule that is not below `strength`.
 
     Sampling from there keeps what that much noise has not hidden: the layout at low strength, hardly a colour near 1.
+    At least one step is left to take, also where the steps are few.
 
     Raises:
         ValueError: strength is not above 0 and at most 1.
     """
     if not 0 < strength <= 1:
         raise ValueError(f"strength {strength} is not above 0 and at most 1")
-    step = next(index for index, t in enumerate(timesteps) if t <= strength)
+    # A shift may leave the first level an ulp below 1.
+    step = max((index for index, t in enumerate(timesteps) if t >= strength), default=0)
     noise = seeded_noise(seed, 0, tuple(source.shape))
     return SamplerState(torch.lerp(source, noise, timesteps[step]), step, timesteps, solver, seed)
 

@@ -5,6 +5,8 @@ Legend: B batch, K text tokens, D width of the text.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as fn
@@ -12,6 +14,9 @@ from torch.nn import functional as fn
 from .attention import StreamMemory, TemporalMode
 from .dit import Text, VideoDiT
 from .flow import Velocity
+
+Network = Callable[[Tensor, Tensor, Text], Tensor]
+"""(latents [B, F, H, W, C], noise levels [B] or [B, F], text) to velocities."""
 
 
 def pad_text(text: Text, tokens: int) -> Text:
@@ -29,26 +34,34 @@ def guided_velocity(
     memory: StreamMemory | None = None,
     held: int = 0,
 ) -> Velocity:
+    """Returns the velocity function of one clip (B = 1), as `guided`.
+
+    `negative` takes the place of the learned null text. A `memory` belongs to one scale: it remembers both passes.
+    """
+    against = dit.null_text(1, len(dit.null_text_KD)) if negative is None else negative
+
+    def network(latents: Tensor, levels: Tensor, told: Text) -> Tensor:
+        velocity: Tensor = dit(latents, levels, told, mode, memory)
+        return velocity
+
+    return guided(network, text, against, scale, held)
+
+
+def guided(network: Network, text: Text, against: Text, scale: float, held: int = 0) -> Velocity:
     """Returns the velocity function of one clip (B = 1).
 
-    At scale 1 it is the conditional velocity; otherwise both passes run as one batch of two. `negative` takes the
-    place of the learned null text. A `memory` belongs to one scale, since it remembers both passes. The first `held`
-    frames are given: the network is told that they are at noise level 0, and they do not move.
+    At scale 1 it is the conditional velocity; otherwise both passes run as one batch of two. The first `held` frames
+    are given: the network is told that they are at noise level 0, and they do not move.
     """
     if scale == 1:
-        return lambda latent, t: _moving(dit(latent, _levels(latent, t, held), text, mode, memory), held)
-    tokens = max(
-        text.embeddings_BKD.shape[1], dit.null_text_KD.shape[0] if negative is None else negative.mask_BK.shape[1]
-    )
-    against = dit.null_text(1, tokens) if negative is None else pad_text(negative, tokens)
-    towards = pad_text(text, tokens)
-    both = Text(
-        torch.cat((towards.embeddings_BKD, against.embeddings_BKD)), torch.cat((towards.mask_BK, against.mask_BK))
-    )
+        return lambda latent, t: _moving(network(latent, _levels(latent, t, held), text), held)
+    tokens = max(text.mask_BK.shape[1], against.mask_BK.shape[1])
+    texts = pad_text(text, tokens), pad_text(against, tokens)
+    both = Text(torch.cat([one.embeddings_BKD for one in texts]), torch.cat([one.mask_BK for one in texts]))
 
     def velocity(latent: Tensor, t: float) -> Tensor:
         latents = latent.repeat(2, 1, 1, 1, 1)
-        conditional, unconditional = dit(latents, _levels(latents, t, held), both, mode, memory).chunk(2)
+        conditional, unconditional = network(latents, _levels(latents, t, held), both).chunk(2)
         return _moving(unconditional + scale * (conditional - unconditional), held)
 
     return velocity

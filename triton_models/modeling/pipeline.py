@@ -19,6 +19,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -33,6 +34,9 @@ from .guidance import guided_velocity
 from .reference import ReferenceConfig, ReferenceModel
 from .shapes import VideoShape
 from .text import PromptEmbedding
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +91,19 @@ def plan_generation(
     )
 
 
-def request_digest(plan: GenerationPlan, prompt: PromptEmbedding, seed: int, first_frame: Tensor | None = None) -> str:
-    """Returns the sha256 that binds a checkpoint to its request."""
+def request_digest(
+    plan: DataclassInstance,
+    prompt: PromptEmbedding,
+    seed: int,
+    given: Tensor | None = None,
+    negative: PromptEmbedding | None = None,
+) -> str:
+    """Returns the sha256 that binds a checkpoint to its request; `given` is the latent that it starts from, if any."""
     digest = hashlib.sha256(json.dumps([asdict(plan), seed], sort_keys=True).encode())
-    digest.update(prompt.embeddings.numpy().tobytes())
-    if first_frame is not None:
-        digest.update(first_frame.numpy().tobytes())
+    against = None if negative is None else negative.embeddings
+    for tensor in (prompt.embeddings, given, against):
+        if tensor is not None:
+            digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -102,7 +113,24 @@ def start(plan: GenerationPlan, seed: int, first_frame: Tensor | None = None) ->
     Raises:
         ValueError: the plan holds another number of frames.
     """
-    state = initial_state((1, *plan.shape.latent()), seed, plan.timesteps, plan.solver)
+    return _hold(plan, initial_state((1, *plan.shape.latent()), seed, plan.timesteps, plan.solver), first_frame)
+
+
+def restart(
+    plan: GenerationPlan, seed: int, source: Tensor, strength: float, first_frame: Tensor | None = None
+) -> SamplerState:
+    """Returns the state from which another clip's latent [1, F, H, W, C] is made anew, the freer the higher `strength`.
+
+    Raises:
+        ValueError: the source is not of the plan's shape, strength not in (0, 1], or as `start`.
+    """
+    if tuple(source.shape[1:]) != plan.shape.latent():
+        raise ValueError(f"a source of {tuple(source.shape[1:])} is not of {tuple(plan.shape.latent())}")
+    return _hold(plan, noised_state(source, strength, seed, plan.timesteps, plan.solver), first_frame)
+
+
+def _hold(plan: GenerationPlan, state: SamplerState, first_frame: Tensor | None) -> SamplerState:
+    """Puts what is given in its place."""
     held = 0 if first_frame is None else first_frame.shape[1]
     if held != plan.held_frames:
         raise ValueError(f"the plan holds {plan.held_frames} frames, {held} are given")
@@ -111,24 +139,13 @@ def start(plan: GenerationPlan, seed: int, first_frame: Tensor | None = None) ->
     return state
 
 
-def restart(plan: GenerationPlan, seed: int, source: Tensor, strength: float) -> SamplerState:
-    """Returns the state from which another clip's latent [1, F, H, W, C] is made anew, the freer the higher `strength`.
-
-    Raises:
-        ValueError: the source is not of the plan's shape, or strength not in (0, 1].
-    """
-    if tuple(source.shape[1:]) != plan.shape.latent():
-        raise ValueError(f"a source of {tuple(source.shape[1:])} is not of {tuple(plan.shape.latent())}")
-    return noised_state(source, strength, seed, plan.timesteps, plan.solver)
-
-
 def encode_clip(model: ReferenceModel, plan: GenerationPlan, frames: NDArray[np.uint8]) -> Tensor:
     """Returns the latent [1, F, h, w, C] of frames uint8 [T, H, W, 3] of any size, scaled and cropped to the plan's.
 
     The last frame is repeated where the grid asks for more.
     """
     padded = VideoShape(len(frames), *plan.shape[1:]).padded()
-    video_FCHW = _covering(torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1, *plan.shape[1:])
+    video_FCHW = covering(torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1, *plan.shape[1:])
     height, width = video_FCHW.shape[2:]
     video_FCHW = fn.pad(video_FCHW, (0, padded.width - width, 0, padded.height - height), "replicate")
     repeats = padded.frames - len(frames)
@@ -143,7 +160,7 @@ def encode_picture(model: ReferenceModel, plan: GenerationPlan, picture: NDArray
     return encode_clip(model, plan, picture[None])
 
 
-def _covering(video_FCHW: Tensor, height: int, width: int) -> Tensor:
+def covering(video_FCHW: Tensor, height: int, width: int) -> Tensor:
     """Scales so that the frame covers the size, and crops what is over, evenly."""
     scale = max(height / video_FCHW.shape[2], width / video_FCHW.shape[3])
     size = [max(goal, round(scale * now)) for goal, now in zip((height, width), video_FCHW.shape[2:], strict=True)]

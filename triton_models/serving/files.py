@@ -1,13 +1,17 @@
-"""Tensors in the scratch directory."""
+"""Tensors in the scratch directory, and pictures in messages."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -16,6 +20,8 @@ from triton_models.modeling.checkpoint import write_atomically
 from triton_models.modeling.text import PromptEmbedding
 from triton_models.serving.errors import InvalidRequest
 from triton_models.serving.respond import Message
+
+_QUALITY = 80
 
 
 def read_embeddings(path: Path) -> tuple[PromptEmbedding, PromptEmbedding | None]:
@@ -54,18 +60,40 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     Raises:
         InvalidRequest: the file is missing or does not hold a picture.
     """
-    picture = _read(path).get("picture")
-    if picture is None or picture.dtype != torch.uint8 or picture.dim() != 3 or picture.shape[2] != 3:
-        raise InvalidRequest("a first frame must hold `picture`, uint8 [height, width, 3]")
-    if not picture.numel():
-        raise InvalidRequest("a first frame must not be empty")
-    pixels: NDArray[np.uint8] = picture.numpy()
+    return _pixels(_read(path).get("picture"), 3, "a first frame must hold `picture`, uint8 [height, width, 3]")
+
+
+def read_frames(path: Path) -> NDArray[np.uint8]:
+    """Returns uint8 [F, H, W, 3].
+
+    Raises:
+        InvalidRequest: the file is missing or does not hold frames.
+    """
+    expected = "a reference must hold `frames`, uint8 [frames, height, width, 3]"
+    return _pixels(_read(path).get("frames"), 4, expected)
+
+
+def _pixels(tensor: Tensor | None, axes: int, expected: str) -> NDArray[np.uint8]:
+    right = tensor is not None and tensor.dtype == torch.uint8 and tensor.dim() == axes and tensor.shape[-1] == 3
+    if tensor is None or not right:
+        raise InvalidRequest(expected)
+    if not tensor.numel():
+        raise InvalidRequest(f"{expected}, not empty")
+    pixels: NDArray[np.uint8] = tensor.numpy()
     return pixels
 
 
-def write_latents(path: Path, latent: Tensor) -> Message:
-    """Writes `latent` [1, F, H, W, C]; returns its description."""
-    blob = save({"latent": latent.contiguous()})
+def to_jpeg(picture: NDArray[np.uint8]) -> str:
+    """Returns uint8 [H, W, 3] as JPEG in base64."""
+    encoded = io.BytesIO()
+    Image.fromarray(picture).save(encoded, "JPEG", quality=_QUALITY)
+    return base64.b64encode(encoded.getvalue()).decode()
+
+
+def write_latents(path: Path, latents: Mapping[str, Tensor]) -> Message:
+    """Writes `latent` [1, F, H, W, C] and the others; returns the description of the file and of `latent`."""
+    latent = latents["latent"]
+    blob = save({name: tensor.contiguous() for name, tensor in latents.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, blob)
     return {
@@ -76,6 +104,18 @@ def write_latents(path: Path, latent: Tensor) -> Message:
         "dtype": str(latent.dtype).removeprefix("torch."),
         "device": str(latent.device),
     }
+
+
+def read_tensors(path: Path, *names: str) -> dict[str, Tensor]:
+    """Returns the named tensors of a file.
+
+    Raises:
+        InvalidRequest: the file is missing, is not one of tensors, or lacks one.
+    """
+    tensors = _read(path)
+    if missing := [name for name in names if name not in tensors]:
+        raise InvalidRequest(f"{path.name} lacks {', '.join(missing)}")
+    return {name: tensors[name] for name in names}
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""How a model process is set up: from the parameters of its config.pbtxt, and the environment where that differs."""
+"""How a model process is set up: by its config.pbtxt, the environment where that differs, and the catalogue."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from services.common.catalogue import TritonModel, load_catalogue
+
 ENVIRONMENT = {
-    "weights_dir": "KINEMESH_TRITON_WEIGHTS_DIR",
+    "catalogue": "KINEMESH_CATALOGUE_PATH",
     "scratch_dir": "KINEMESH_SCRATCH_DIRECTORY",
     "threads": "KINEMESH_TRITON_THREADS",
+    "device": "KINEMESH_TRITON_DEVICE",
 }
 """Environment variable that overrides a parameter, by parameter."""
 
@@ -23,29 +26,39 @@ ENVIRONMENT = {
 class ModelParameters:
     """Settings of one model process."""
 
-    weights_dir: Path
-    """Directory of the weights; a relative one starts at the model's own directory."""
+    entry: TritonModel
+    """What the catalogue says of the model: where its weights are, and how it is to run."""
     scratch_dir: Path
     """The only directory in which requests may name files; shared with the worker."""
     threads: int
     """CPU threads of this process."""
+    device: str = "auto"
+    """cpu, cuda, or auto for a GPU where there is one."""
 
     @classmethod
     def from_triton(cls, args: Mapping[str, str], environ: Mapping[str, str]) -> ModelParameters:
         """Reads what Triton hands to `initialize`.
 
         Raises:
-            ValueError: a parameter is missing or not valid.
+            ValueError: a parameter is missing or not valid, or the catalogue lacks the model.
+            OSError: the catalogue cannot be read.
         """
         config: dict[str, Any] = json.loads(args["model_config"])
         given = {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
         values = {name: environ.get(variable) or given.get(name, "") for name, variable in ENVIRONMENT.items()}
+        values["model"] = given.get("model", "")
         if missing := [name for name, value in values.items() if not value]:
             raise ValueError(f"config.pbtxt lacks the parameters {', '.join(missing)}")
+        # A relative path starts at the model's own directory.
+        catalogue = load_catalogue(Path(args["model_repository"]) / values["catalogue"])
+        entry = next((entry for name, entry in catalogue.triton_models.items() if name == values["model"]), None)
+        if entry is None:
+            raise ValueError(f"the catalogue has no model {values['model']} that runs on Triton")
         return cls(
-            weights_dir=(Path(args["model_repository"]) / values["weights_dir"]).resolve(),
+            entry=entry,
             scratch_dir=Path(values["scratch_dir"]).resolve(),
             threads=int(values["threads"]),
+            device=values["device"],
         )
 
 

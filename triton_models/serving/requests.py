@@ -58,6 +58,13 @@ class DitRequest(ClipRequest):
     """Of the noise."""
     first_frame: ScratchPath | None = None
     """Safetensors with `picture`, uint8 [height, width, 3] of any size, that the clip begins with."""
+    reference: ScratchPath | None = None
+    """Safetensors with `frames`, uint8 [frames, height, width, 3] of any size at the clip's rate, that the clip is made
+    after. Where they are too few, the last one is repeated."""
+    strength: float = Field(default=1.0, gt=0, le=1)
+    """How much noise hides the reference at the start; the steps before that level are not taken."""
+    preview_every: int = Field(default=0, ge=0)
+    """Steps between previews; 0 for none."""
     checkpoint_every: int = Field(ge=0)
     """Steps between checkpoints; 0 for none."""
     checkpoint_dir: ScratchPath
@@ -67,7 +74,7 @@ class DitRequest(ClipRequest):
     stop_file: ScratchPath
     """When this file appears, sampling writes a checkpoint and stops at the next step."""
     output: ScratchPath
-    """Safetensors file for the final latents, `latent` [1, F, H, W, C]."""
+    """Safetensors file for the final latents: `latent` [1, F, H, W, C], and what a sound is decoded from, if any."""
 
 
 class Spoken(Request):

@@ -8,6 +8,7 @@ from pathlib import Path
 from gateway.cli.doctor import machine
 from gateway.cli.doctor.finding import Finding, skipped
 from gateway.cli.doctor.mesh import LocalMesh, check_gateway
+from gateway.cli.doctor.models import check_models
 from gateway.cli.mesh import MeshNotFoundError, mint_token, read_endpoints
 
 _FIXED_GATEWAY = {"gateway": 8080}
@@ -38,10 +39,17 @@ def _gateway_here(state_dir: Path, user: str) -> Iterator[Finding]:
     except (MeshNotFoundError, OSError) as error:
         yield Finding("gateway", "fault", str(error), "`make down up`")
         return
-    yield from check_gateway(endpoints.gateway_url, token)
+    yield from _gateway(endpoints.gateway_url, token)
 
 
 def examine_there(url: str, token: str) -> Iterator[Finding]:
     """A mesh elsewhere, of which only the gateway can be seen."""
     yield machine.check_python()
-    yield from check_gateway(url.rstrip("/"), token)
+    yield from _gateway(url.rstrip("/"), token)
+
+
+def _gateway(url: str, token: str) -> Iterator[Finding]:
+    findings = list(check_gateway(url, token))
+    yield from findings
+    if all(finding.verdict == "ok" for finding in findings):
+        yield from check_models(url, token)

@@ -10,9 +10,8 @@ from aiohttp import BodyPartReader, web
 
 from kinemesh.video.v1.video_service_pb2 import CreateVideoRequest
 from services.common.errors import InvalidArgument, PayloadTooLarge
+from services.common.formats import MAX_FIRST_FRAME_BYTES
 
-MAX_FILE_BYTES = 8 * 2**20
-"""As large as a first frame may be."""
 MAX_BODY_BYTES = 15 * 2**20
 """As Envoy bounds it: below what a service accepts as one message."""
 MAX_FIELD_BYTES = 64 * 2**10
@@ -82,7 +81,7 @@ async def _read_part(part: BodyPartReader, name: str) -> Any:
     if part.filename is not None:
         if name != FILE_FIELD:
             raise InvalidArgument.of_field(name, "is no file")
-        return base64.b64encode(await _read_at_most(part, name, MAX_FILE_BYTES)).decode()
+        return base64.b64encode(await _read_at_most(part, name, MAX_FIRST_FRAME_BYTES)).decode()
     try:
         text = (await _read_at_most(part, name, MAX_FIELD_BYTES)).decode()
     except UnicodeDecodeError as error:

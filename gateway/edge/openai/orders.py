@@ -24,6 +24,11 @@ _SHORTEST = {"4": 5}
 """Seconds: OpenAI's shortest clip is shorter than any here; the answer says what it is made of."""
 _MAPPED = ("duration_seconds", "resolution", "aspect_ratio", "first_frame_image", "remix_of")
 
+_KEPT = (
+    *("negative_prompt", "duration_seconds", "resolution", "aspect_ratio", "fps"),
+    *("style_preset", "reference_video"),
+)
+
 
 def read_order(fields: Fields) -> bytes:
     """The order of a create request.
@@ -50,12 +55,15 @@ def remix_order(fields: Fields, video: GetVideoResponse) -> bytes:
     """The order of the same video with another prompt: same settings, same noise.
 
     Raises:
-        InvalidArgument: A field is wrong.
+        InvalidArgument: A field is wrong, or the video began with a picture, which is not kept.
     """
     unknown = sorted(set(fields) - {"prompt"})
     if unknown:
         raise InvalidArgument.of_field(unknown[0], "unknown field", reason="UNKNOWN_FIELD")
     settings = video.settings
+    if settings.has_first_frame:
+        problem = "of a video with a first frame cannot be remixed: create one with the picture and remix_of"
+        raise InvalidArgument.of_field("prompt", problem, reason="UNSUPPORTED_FIELD")
     order: Fields = {
         **fields,
         "remix_of": video.request_id,
@@ -64,8 +72,10 @@ def remix_order(fields: Fields, video: GetVideoResponse) -> bytes:
         "seed": video.seed,
         "enable_audio": settings.HasField("audio_config"),
     }
-    for name in ("negative_prompt", "duration_seconds", "resolution", "aspect_ratio", "fps"):
+    for name in _KEPT:
         order[name] = getattr(settings, name)
+    if settings.HasField("reference_strength"):
+        order["reference_strength"] = settings.reference_strength
     order |= {"num_inference_steps": settings.num_inference_steps, "guidance_scale": settings.guidance_scale}
     if settings.HasField("audio_config"):
         names = ("include_ambient", "include_music", "include_speech")

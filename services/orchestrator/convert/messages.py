@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -18,6 +19,7 @@ from services.orchestrator.domain.progress import remaining_seconds
 from services.orchestrator.domain.status import Status
 from services.orchestrator.store.checkpoints import Checkpoint, NewCheckpoint
 from services.orchestrator.usecases.lifecycle import Advance, Deliverable
+from services.orchestrator.usecases.operations import Operation
 
 if TYPE_CHECKING:
     from services.orchestrator.domain.spec import VideoSpec
@@ -37,10 +39,39 @@ def tier(name: str) -> video_pb2.Tier.ValueType:
     return video_pb2.Tier.Value(f"TIER_{name}")
 
 
+def model(name: str) -> video_pb2.Model.ValueType:
+    """A model by its stored name."""
+    return video_pb2.Model.Value(f"MODEL_{name}")
+
+
+def model_name(value: video_pb2.Model.ValueType, field: str) -> str:
+    """A model's stored name.
+
+    Raises:
+        InvalidArgument: It is UNSPECIFIED, or unknown to this version.
+    """
+    if value == video_pb2.MODEL_UNSPECIFIED or value not in video_pb2.Model.values():
+        raise InvalidArgument.of_field(field, "must name a model")
+    return video_pb2.Model.Name(value).removeprefix("MODEL_")
+
+
+def operation(request: job_service_pb2.SaveOperationRequest) -> Operation:
+    """A provider's operation as the worker gives it."""
+    given = request.operation
+    try:
+        cost = Decimal(given.cost_usd) if given.HasField("cost_usd") else None
+    except ArithmeticError:
+        cost = Decimal(-1)
+    if cost is not None and not (cost.is_finite() and cost >= 0):
+        raise InvalidArgument.of_field("operation.cost_usd", "must be a decimal that is not negative")
+    fields = MessageToDict(given, preserving_proto_field_name=True)
+    return Operation(operation_id=given.operation_id, cost_usd=cost, fields=fields)
+
+
 def generation_config(spec: VideoSpec) -> video_pb2.GenerationConfig:
     """What billing prices."""
     return video_pb2.GenerationConfig(
-        model=video_pb2.Model.Value(f"MODEL_{spec.model}"),
+        model=model(spec.model),
         duration_seconds=float(spec.duration_seconds),
         fps=spec.fps,
         resolution=video_pb2.Resolution.Value(f"RESOLUTION_{spec.resolution}"),
@@ -62,6 +93,7 @@ def job(stored: Job) -> job_service_pb2.Job:
         lease_expires_at=timestamp(stored.lease_expires_at),
         artifacts=ParseDict(stored.artifacts, job_service_pb2.JobArtifacts(), ignore_unknown_fields=True),
         deadline=timestamp(stored.deadline),
+        fallbacks=[model(plan["model"]) for plan in stored.fallbacks],
     )
 
 
@@ -183,8 +215,10 @@ def _request(stored: Job) -> video_pb2.VideoGenerationRequest:
         prompt_config=video_pb2.PromptConfig(
             text_prompt=stored.text_prompt,
             negative_prompt=stored.negative_prompt or "",
+            first_frame_image=stored.first_frame_image_url or "",
             reference_video=stored.reference_video_url or "",
             style_preset=stored.style_preset or "",
+            reference_strength=float(stored.reference_strength or 0),
         ),
         generation_config=_config(stored),
         progress=_progress(stored),
@@ -199,7 +233,7 @@ def _request(stored: Job) -> video_pb2.VideoGenerationRequest:
 
 def _config(stored: Job) -> video_pb2.GenerationConfig:
     return video_pb2.GenerationConfig(
-        model=video_pb2.Model.Value(f"MODEL_{stored.model}"),
+        model=model(stored.model),
         duration_seconds=float(stored.duration_seconds),
         fps=stored.fps,
         resolution=video_pb2.Resolution.Value(f"RESOLUTION_{stored.resolution}"),
@@ -260,6 +294,7 @@ def _billing(stored: Job) -> video_pb2.BillingInfo:
         tier_multiplier=float(stored.tier_multiplier),
         captured_credits=None if used is None else str(used),
         refunded_credits=None if refunded is None else str(refunded),
+        provider_cost_usd=None if stored.provider_cost_usd is None else str(stored.provider_cost_usd),
     )
 
 

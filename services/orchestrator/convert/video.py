@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 from kinemesh.video.v1 import video_service_pb2 as pb
+from services.common.catalogue import TritonModel
 from services.orchestrator.convert.messages import timestamp
 from services.orchestrator.domain.progress import remaining_seconds
 from services.orchestrator.domain.spec import TIERS
 from services.orchestrator.domain.status import Status
 
 if TYPE_CHECKING:
-    from services.common.catalogue import Catalogue, ModelEntry
+    from services.common.catalogue import Catalogue, ModelName
     from services.orchestrator.domain.job import Job
     from services.orchestrator.links import Links
     from services.orchestrator.usecases.estimate import Estimate
@@ -54,18 +55,45 @@ def quoted(offer: Offer) -> pb.QuoteVideoResponse:
 
 
 def models(catalogue: Catalogue) -> pb.ListModelsResponse:
-    """What can be asked for, the default model first."""
+    """What can be asked for, the default model first, and the styles by name."""
     names = sorted(catalogue.models, key=lambda name: (name != catalogue.default_model, name))
-    return pb.ListModelsResponse(models=[_model(name, catalogue.models[name]) for name in names])
+    styles = [
+        pb.StylePreset(name=name, description=style.description)
+        for name, style in sorted(catalogue.style_presets.items())
+    ]
+    return pb.ListModelsResponse(models=[_model(name, catalogue) for name in names], style_presets=styles)
 
 
-def _model(name: str, entry: ModelEntry) -> pb.DeployedModel:
+def _model(name: ModelName, catalogue: Catalogue) -> pb.DeployedModel:
+    entry = catalogue.models[name]
     tiers = [
         pb.TierDefaults(tier=tier, num_inference_steps=profile.steps, guidance_scale=profile.guidance_scale)
         for tier in TIERS
         if (profile := entry.tiers.get(tier)) is not None
     ]
-    return pb.DeployedModel(name=name, tiers=tiers, can_speak=entry.speech)
+    native = entry.native
+    sizes = [
+        pb.NativeSize(aspect_ratio=aspect, width=width, height=height)
+        for aspect, (width, height) in native.sizes.items()
+    ]
+    return pb.DeployedModel(
+        name=name,
+        tiers=tiers,
+        can_speak=entry.speech,
+        backend=entry.backend,
+        native_sizes=sizes,
+        native_fps=native.fps,
+        max_duration_seconds=native.max_duration_s,
+        lengths_seconds=native.lengths_s,
+        memory_gb=entry.memory_gb if isinstance(entry, TritonModel) else None,
+        price_multiplier=entry.price_multiplier,
+        makes_sound=entry.sound,
+        takes_first_frame=entry.first_frame,
+        takes_reference_video=entry.reference_video,
+        fallbacks=catalogue.fallbacks_of(name),
+        takes_negative_prompt=entry.negative_prompt,
+        takes_seed=entry.seed,
+    )
 
 
 def video(job: Job, links: Links) -> pb.GetVideoResponse:
@@ -91,6 +119,7 @@ def video(job: Job, links: Links) -> pb.GetVideoResponse:
         gpu_time_ms=min(job.gpu_time_ms, _MAX_INT32) if completed else None,
         settings=_settings(job),
         remix_of=str(job.remix_of) if job.remix_of else None,
+        requested_model=job.requested_model,
     )
 
 
@@ -124,6 +153,10 @@ def _settings(job: Job) -> pb.VideoSettings:
         guidance_scale=float(job.guidance_scale),
         negative_prompt=job.negative_prompt or "",
         audio_config=pb.AudioOptions(**job.audio_config) if job.enable_audio else None,
+        style_preset=job.style_preset or "",
+        reference_strength=None if job.reference_strength is None else float(job.reference_strength),
+        has_first_frame=job.first_frame_image_url is not None,
+        reference_video=job.reference_video_url or "",
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from google.api.httpbody_pb2 import HttpBody
 
 from kinemesh.video.v1 import video_pb2
 from kinemesh.video.v1 import video_service_pb2 as pb
+from services.common.formats import jpeg_url
 from services.orchestrator.convert.messages import timestamp
 from services.orchestrator.domain.progress import remaining_seconds
 from services.orchestrator.domain.status import WORKER_STATES, Status
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from services.orchestrator.domain.job import Job
     from services.orchestrator.links import Links
 
+_KEPT = 512
+"""Events whose text is kept for other streams of the same video; only the newest are asked for again."""
 _HEARTBEAT = ": still here\n\n"
 
 
@@ -48,6 +52,7 @@ def error_event(job: Job) -> pb.ErrorEvent:
     return pb.ErrorEvent(error_code=job.error_code or "", error_message=job.error_message or "")
 
 
+@lru_cache(maxsize=_KEPT)
 def server_sent(event: WatchEvent, links: Links) -> HttpBody | None:
     """An event as text/event-stream; None for what the source's stream does not have."""
     if isinstance(event, Silence):
@@ -108,6 +113,7 @@ def _live(event: LiveEvent) -> pb.WatchVideoResponse:
             eta_seconds=event.eta_seconds,
             checkpoint_available=event.checkpoint_available,
             worker=_live_worker(event),
+            preview_jpeg=event.preview_jpeg,
         )
     )
     return response
@@ -163,6 +169,7 @@ def _fields(response: pb.WatchVideoResponse) -> Mapping[str, Any] | None:
             "phase": progress.phase,
             "percent": progress.percent,
             "eta_seconds": progress.eta_seconds,
+            **({"preview": jpeg_url(progress.preview_jpeg)} if progress.preview_jpeg else {}),
             **end,
         }
     if name == "phase_change":

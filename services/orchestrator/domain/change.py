@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Literal
 
 from services.common.errors import FailedPrecondition
@@ -13,6 +14,10 @@ from services.orchestrator.domain.progress import percent_done
 from services.orchestrator.domain.settlement import settle
 from services.orchestrator.domain.status import ADVANCES, STAGE_STATES, TRANSITIONS, WORKER_STATES, Status
 
+_MADE_FOR_MODEL = frozenset({
+    "prompt_embedding_uri", "reference_video", "latents", "latent", "mezzanine", "audio", "audio_record",
+})  # fmt: skip
+"""Artifacts that are of no use to another model."""
 _KEEPS_LEASE = {(Status.TRANSCODING, Status.UPLOADING)}
 
 
@@ -86,6 +91,32 @@ def assign(job: Job, worker_id: str) -> Change:
     return Change(to=Status.ASSIGNED, cause=cause, lease=worker_id, fields=_progress(job, Status.ASSIGNED))
 
 
+def move(job: Job, from_model: str, to_model: str, cause: str) -> Change:
+    """Another model shall draw a queued job: from the start, for the price and at the progress that there were."""
+    names = [plan["model"] for plan in job.fallbacks]
+    if job.status is not Status.QUEUED or job.model != from_model or to_model not in names:
+        raise illegal_transition(job, f"a job that is {job.status} for {job.model} cannot move to {to_model}")
+    chosen = names.index(to_model)
+    plan = job.fallbacks[chosen]
+    fields = {
+        **plan,
+        "total_steps": plan["num_inference_steps"],
+        "guidance_scale": Decimal(plan["guidance_scale"]),
+        # Nobody is asked twice.
+        "fallbacks": job.fallbacks[chosen + 1 :],
+        "requested_model": job.requested_model or job.model,
+        "artifacts": {name: artifact for name, artifact in job.artifacts.items() if name not in _MADE_FOR_MODEL},
+        "current_step": 0,
+        "last_checkpoint_step": 0,
+        "checkpoint_path": None,
+        "step_time_ms": None,
+        "stalled_attempts": 0,
+        "started_at": None,
+        "deadline": max(job.deadline, job.read_at + timedelta(seconds=plan["work_limit_s"])),
+    }
+    return Change(to=Status.PENDING, cause=cause, fields={**fields, **_progress(job, Status.PENDING)})
+
+
 def give_back(job: Job, cause: str) -> Change:
     """Makes a job claimable again without blame."""
     if job.status in WORKER_STATES:
@@ -122,8 +153,12 @@ def block(job: Job, cause: str, reason: str, score: float) -> Change:
     """Ends the job for its content."""
     if (job.status, Status.BLOCKED) not in TRANSITIONS:
         raise illegal_transition(job, f"a job that is {job.status} cannot be blocked")
+    change = _end(job, Status.BLOCKED, cause).with_fields(blocked_reason=reason)
+    if job.status is Status.GENERATING:
+        # A provider refused it, without a score.
+        return change
     scored = "post_gen_safety_score" if job.status is Status.SAFETY_CHECKING else "pre_gen_safety_score"
-    return _end(job, Status.BLOCKED, cause).with_fields(blocked_reason=reason, **{scored: round(score, 3)})
+    return change.with_fields(**{scored: round(score, 3)})
 
 
 def cancel(job: Job) -> Change:

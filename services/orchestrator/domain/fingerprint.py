@@ -23,6 +23,9 @@ def fingerprint(request: Request) -> bytes:
     canonical.negative_prompt = unicodedata.normalize("NFC", request.negative_prompt)
     canonical.resolution = request.resolution.upper() or spec.DEFAULT_RESOLUTION
     canonical.aspect_ratio = request.aspect_ratio or spec.DEFAULT_ASPECT_RATIO
+    if request.first_frame_image:
+        # Its digest does, as it may be large.
+        canonical.first_frame_image = hashlib.sha256(request.first_frame_image).digest()
     _fill_numbers(canonical)
     _name_model(canonical)
     if canonical.enable_audio:
@@ -38,6 +41,8 @@ def _fill_numbers(request: Request) -> None:
         request.fps = spec.DEFAULT_FPS
     if not request.HasField("priority"):
         request.priority = spec.DEFAULT_PRIORITY
+    if request.reference_video and not request.HasField("reference_strength"):
+        request.reference_strength = spec.DEFAULT_STRENGTH
 
 
 def _name_model(request: Request) -> None:

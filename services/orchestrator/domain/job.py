@@ -33,6 +33,7 @@ class Job:
     negative_prompt: str | None
     first_frame_image_url: str | None
     reference_video_url: str | None
+    reference_strength: Decimal | None
     style_preset: str | None
 
     model: str
@@ -104,6 +105,13 @@ class Job:
     webhook_url: str | None
     webhook_secret: bytes | None
     remix_of: UUID | None
+
+    fallbacks: list[dict[str, Any]]
+    """Models that may take over, the first choice first, each with the columns that a move sets."""
+    requested_model: str | None
+    """The model asked for, once the job has moved."""
+    provider_cost_usd: Decimal | None
+    """What providers charged so far; None until one has."""
 
     created_at: datetime
     updated_at: datetime

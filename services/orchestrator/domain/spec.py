@@ -7,16 +7,18 @@ import binascii
 import math
 import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal, TypeAlias, cast
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from kinemesh.video.v1 import video_service_pb2
-from services.common.catalogue import Catalogue, ModelEntry, ModelName, TierName
+from services.common.addresses import url_problem
+from services.common.catalogue import Catalogue, ModelEntry, ModelName, ProviderModel, TierName, TritonModel
 from services.common.errors import FieldViolation, InvalidArgument
-from services.common.formats import ASPECT_RATIOS, FRAME_RATES, MAX_DURATION_S, MAX_PROMPT, SHORT_SIDES_PX
+from services.common.formats import ASPECT_RATIOS, FRAME_RATES, MAX_PROMPT, SHORT_SIDES_PX
+from services.orchestrator.pictures.header import picture_problem
 
 TIERS: tuple[TierName, ...] = ("REALTIME", "STANDARD", "CINEMA")
 DEFAULT_RESOLUTION = "1080P"
@@ -25,15 +27,16 @@ DEFAULT_FPS = 24
 DEFAULT_DURATION_S = 5.0
 DEFAULT_PRIORITY = 100
 DEFAULT_TIER: TierName = "STANDARD"
-MAX_URL = 2048
+DEFAULT_STRENGTH = 0.7
 MAX_SEED = 2**63 - 1
 _CENT = Decimal("0.01")
-_WEB_PORTS = {80, 443}
-_FIRST_FREE_PORT = 1024
-"""The ports below belong to other protocols: nobody shall have us talk to a mail server or a resolver."""
+_LEAST_STRENGTH = 0.01
 
 Request: TypeAlias = video_service_pb2.CreateVideoRequest
-_Number: TypeAlias = Literal["duration_seconds", "num_inference_steps", "guidance_scale", "priority"]
+_Number: TypeAlias = Literal[
+    "duration_seconds", "num_inference_steps", "guidance_scale", "priority", "reference_strength"
+]
+_DENOISING: tuple[_Number, ...] = ("num_inference_steps", "guidance_scale")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,17 @@ class VideoSpec:
 
     prompt: str
     negative_prompt: str
+    style_preset: str
+    """Empty for none."""
+    styled_prompt: str
+    """What the model reads: the prompt in the words of its style."""
+    styled_negative_prompt: str
+    first_frame: bytes
+    """The picture as it was sent; empty for none."""
+    reference_video: str
+    """Empty for none."""
+    reference_strength: Decimal | None
+    """Present with a reference video."""
     duration_seconds: Decimal
     resolution: str
     aspect_ratio: str
@@ -58,6 +72,8 @@ class VideoSpec:
     webhook_secret: str
     priority: int
     remix_of: UUID | None
+    fallbacks: tuple[VideoSpec, ...] = ()
+    """The same video by each model that may take it over, the first choice first."""
 
 
 class _Findings:
@@ -87,22 +103,32 @@ def read_spec(request: Request, catalogue: Catalogue) -> VideoSpec:
     """Checks and normalises a request.
 
     Raises:
-        InvalidArgument: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED or WEBHOOK_URL_REFUSED; names every
-            wrong field.
+        InvalidArgument: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, WEBHOOK_URL_REFUSED or
+            REFERENCE_VIDEO_REFUSED; names every wrong field.
     """
     findings = _Findings()
     model, tier = _model_and_tier(findings, request, catalogue)
     entry = catalogue.models[model]
     profile = entry.tiers.get(tier) or next(iter(entry.tiers.values()))
     guidance = _within(findings, request, "guidance_scale", profile.guidance_scale, 1.0, 20.0)
+    prompt = _text(findings, "prompt", request.prompt, required=True)
+    negative_prompt = _negative_prompt(findings, request, entry, guidance)
+    style = _style(findings, request, catalogue)
+    styled_prompt, styled_negative_prompt = catalogue.styled(style, prompt, negative_prompt)
     spec = VideoSpec(
-        prompt=_text(findings, "prompt", request.prompt, required=True),
-        negative_prompt=_text(findings, "negative_prompt", request.negative_prompt),
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        style_preset=style,
+        styled_prompt=styled_prompt,
+        styled_negative_prompt=styled_negative_prompt,
+        first_frame=_first_frame(findings, request, entry, catalogue),
+        reference_video=_reference_video(findings, request, entry, catalogue),
+        reference_strength=_reference_strength(findings, request),
         duration_seconds=_cents(
-            _within(findings, request, "duration_seconds", DEFAULT_DURATION_S, 5.0, MAX_DURATION_S)
+            _within(findings, request, "duration_seconds", DEFAULT_DURATION_S, 5.0, entry.native.max_duration_s)
         ),
         resolution=_choice(findings, "resolution", request.resolution.upper() or DEFAULT_RESOLUTION, SHORT_SIDES_PX),
-        aspect_ratio=_choice(findings, "aspect_ratio", request.aspect_ratio or DEFAULT_ASPECT_RATIO, ASPECT_RATIOS),
+        aspect_ratio=_aspect_ratio(findings, request, entry),
         fps=_frame_rate(findings, request),
         model=model,
         tier=tier,
@@ -116,9 +142,25 @@ def read_spec(request: Request, catalogue: Catalogue) -> VideoSpec:
         priority=int(_within(findings, request, "priority", DEFAULT_PRIORITY, 0, 1000)),
         remix_of=_id(findings, "remix_of", request.remix_of),
     )
-    _refuse_unsupported(findings, request)
+    _refuse_unheeded(findings, request, entry)
+    _refuse_longer(findings, styled_prompt, entry)
     findings.raise_if_any(catalogue)
-    return spec
+    return replace(spec, fallbacks=_fallbacks(request, spec, catalogue)) if request.allow_fallback else spec
+
+
+def _fallbacks(request: Request, spec: VideoSpec, catalogue: Catalogue) -> tuple[VideoSpec, ...]:
+    """Whoever may take over must serve the tier and draw all that is asked for, as if it were asked itself."""
+    found = []
+    for name in catalogue.fallbacks_of(spec.model):
+        twin = Request()
+        twin.CopyFrom(request)
+        twin.model, twin.tier, twin.allow_fallback = name, spec.tier, False
+        with suppress(InvalidArgument):
+            found.append(read_spec(twin, catalogue))
+    if not found:
+        text = "no deployed model could take this video over"
+        raise InvalidArgument.of_field("allow_fallback", text, reason="UNSUPPORTED_FIELD")
+    return tuple(found)
 
 
 def clean_text(text: str) -> str | None:
@@ -159,6 +201,13 @@ def _choice(findings: _Findings, field: str, value: str, choices: Collection[str
     if value not in choices:
         findings.add(field, f"must be one of {', '.join(choices)}")
     return value
+
+
+def _aspect_ratio(findings: _Findings, request: Request, entry: ModelEntry) -> str:
+    """The model's own ratios are named only where the API knows the one asked for."""
+    ratio = _choice(findings, "aspect_ratio", request.aspect_ratio or DEFAULT_ASPECT_RATIO, ASPECT_RATIOS)
+    drawn = [known for known in ASPECT_RATIOS if known in entry.native.sizes]
+    return ratio if ratio not in ASPECT_RATIOS else _choice(findings, "aspect_ratio", ratio, drawn)
 
 
 def _frame_rate(findings: _Findings, request: Request) -> int:
@@ -213,6 +262,8 @@ def _audio(findings: _Findings, request: Request, entry: ModelEntry) -> Mapping[
         if request.HasField("audio_config"):
             findings.add("audio_config", "needs enable_audio")
         return {}
+    if not entry.sound:
+        findings.add("enable_audio", "the model makes no sound", "UNSUPPORTED_FIELD")
     options = request.audio_config
     if options.include_speech and not entry.speech:
         findings.add("audio_config.include_speech", "the model cannot speak", "UNSUPPORTED_FIELD")
@@ -229,23 +280,52 @@ def _webhook_url(findings: _Findings, url: str) -> str:
     return url
 
 
-def url_problem(url: str) -> str | None:
-    """What is wrong with a URL on its face; None when nothing is. Its address is vetted elsewhere."""
-    if len(url) > MAX_URL:
-        return f"must have at most {MAX_URL} characters"
-    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        return "must be a URL in ASCII"
-    try:
-        parts = urlsplit(url)
-        usable = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return "must be a URL"
-    if parts.scheme not in {"https", "http"} or not usable:
-        return "must be an https URL"
-    if parts.username is not None or parts.password is not None:
-        return "must not contain credentials"
-    is_web = parts.port in _WEB_PORTS or parts.port is None or parts.port >= _FIRST_FREE_PORT
-    return None if is_web else "must have port 443, port 80 or one from 1024"
+def _negative_prompt(findings: _Findings, request: Request, entry: ModelEntry, guidance: float) -> str:
+    text = _text(findings, "negative_prompt", request.negative_prompt)
+    if text.strip() and isinstance(entry, TritonModel) and guidance <= 1:
+        problem = "has no effect at a guidance_scale of 1, which is this tier's own unless another is given"
+        findings.add("negative_prompt", problem, "UNSUPPORTED_FIELD")
+    return text
+
+
+def _style(findings: _Findings, request: Request, catalogue: Catalogue) -> str:
+    known = catalogue.style_presets
+    if not request.style_preset or request.style_preset in known:
+        return request.style_preset
+    findings.add("style_preset", f"must be one of {', '.join(known)}" if known else "there are none here")
+    return ""
+
+
+def _first_frame(findings: _Findings, request: Request, entry: ModelEntry, catalogue: Catalogue) -> bytes:
+    picture: bytes = request.first_frame_image
+    if picture and not entry.first_frame:
+        takers = [name for name, other in catalogue.models.items() if other.first_frame]
+        findings.add("first_frame_image", _not_taken(takers), "UNSUPPORTED_FIELD")
+    elif picture and (problem := picture_problem(picture)):
+        findings.add("first_frame_image", problem)
+    return picture
+
+
+def _reference_video(findings: _Findings, request: Request, entry: ModelEntry, catalogue: Catalogue) -> str:
+    url = request.reference_video
+    if url and not entry.reference_video:
+        takers = [name for name, other in catalogue.models.items() if other.reference_video]
+        findings.add("reference_video", _not_taken(takers), "UNSUPPORTED_FIELD")
+    elif url and (problem := url_problem(url)):
+        findings.add("reference_video", problem, "REFERENCE_VIDEO_REFUSED")
+    return url
+
+
+def _not_taken(takers: Collection[str]) -> str:
+    deployed = f"of the deployed ones {', '.join(sorted(takers))} do" if takers else "nor does any other deployed one"
+    return f"the model does not take one; {deployed}"
+
+
+def _reference_strength(findings: _Findings, request: Request) -> Decimal | None:
+    strength = _within(findings, request, "reference_strength", DEFAULT_STRENGTH, _LEAST_STRENGTH, 1.0)
+    if request.HasField("reference_strength") and not request.reference_video:
+        findings.add("reference_strength", "needs reference_video")
+    return _cents(strength) if request.reference_video else None
 
 
 def _webhook_secret(findings: _Findings, request: Request) -> str:
@@ -265,8 +345,23 @@ def _is_secret(secret: str) -> bool:
     return secret.startswith("whsec_") and 24 <= len(key) <= 64
 
 
-def _refuse_unsupported(findings: _Findings, request: Request) -> None:
-    """The catalogue has no model with image or video input or with style presets yet."""
-    for field in ("first_frame_image", "reference_video", "style_preset"):
-        if getattr(request, field):
-            findings.add(field, "no deployed model supports it", "UNSUPPORTED_FIELD")
+def _refuse_longer(findings: _Findings, prompt: str, entry: ModelEntry) -> None:
+    """A provider may take less than we do."""
+    if isinstance(entry, ProviderModel) and len(prompt.encode("utf-16-le")) // 2 > entry.max_prompt_utf16:
+        text = f"must have at most {entry.max_prompt_utf16} UTF-16 units for this model, its style included"
+        findings.add("prompt", text)
+
+
+def _refuse_unheeded(findings: _Findings, request: Request, entry: ModelEntry) -> None:
+    """A provider has no setting for what our own models are told."""
+    unheeded = {
+        "negative_prompt": bool(request.negative_prompt) and not entry.negative_prompt,
+        "seed": request.HasField("seed") and not entry.seed,
+    }
+    if isinstance(entry, ProviderModel):
+        sound = request.audio_config
+        unheeded |= {field: request.HasField(field) for field in _DENOISING}
+        unheeded["audio_config.include_music"] = sound.include_music
+        unheeded["audio_config.include_ambient"] = sound.HasField("include_ambient") and not sound.include_ambient
+    for field in (field for field, sent in unheeded.items() if sent):
+        findings.add(field, "the model has no such setting", "UNSUPPORTED_FIELD")

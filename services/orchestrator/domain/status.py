@@ -95,7 +95,13 @@ _RAISING = {
     (Status.UPLOADING, Status.COMPLETED),
     *((status, Status.QUEUED) for status in WORKER_STATES),
     *((status, status) for status in STAGE_STATES),
-    *((status, Status.BLOCKED) for status in (Status.PENDING, Status.ENCODING, Status.SAFETY_CHECKING)),
+    # Another model shall draw it.
+    (Status.QUEUED, Status.PENDING),
+    *(
+        (status, Status.BLOCKED)
+        # GENERATING: by a provider's own check.
+        for status in (Status.PENDING, Status.ENCODING, Status.GENERATING, Status.SAFETY_CHECKING)
+    ),
     *((status, end) for status in ACTIVE for end in (Status.FAILED, Status.CANCELLED)),
 }
 

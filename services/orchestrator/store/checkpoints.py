@@ -87,6 +87,11 @@ async def newest_first(source: Pool | Connection, request_id: UUID, limit: int =
     return [Checkpoint.from_row(row) for row in rows]
 
 
+async def forget(connection: Connection, request_id: UUID) -> None:
+    """Deletes a job's checkpoints: another model cannot go on from them. Their objects go with the job's."""
+    await connection.execute("DELETE FROM video_checkpoints WHERE request_id = $1", request_id)
+
+
 async def save(connection: Connection, checkpoint: NewCheckpoint, gpu_time_ms: int, lease_s: float) -> Checkpoint:
     """Stores a checkpoint and notes it in its job, whose row the caller has locked."""
     row = await connection.fetchrow(_SAVE, *(getattr(checkpoint, name) for name in _NAMES))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -101,11 +102,29 @@ async def apply(connection: Connection, job: Job, change: Change, lease_s: float
     return changed
 
 
+async def keep_operations(
+    connection: Connection, job: Job, operations: list[dict[str, Any]], cost_usd: Decimal | None, lease_s: float
+) -> Job:
+    """Stores a job's operations at providers and what they cost together; the caller holds the row's lock."""
+    row = await connection.fetchrow(
+        f"""UPDATE video_generations SET artifacts = $2, provider_cost_usd = $3,
+            lease_expires_at = clock_timestamp() + make_interval(secs => $4)
+        WHERE request_id = $1 {_RETURNING}""",  # noqa: S608 - constants
+        job.request_id,
+        {**job.artifacts, "operations": operations},
+        cost_usd,
+        lease_s,
+    )
+    assert row is not None  # noqa: S101 - it is locked
+    return Job.from_row(row)
+
+
 async def erase(connection: Connection, request_id: UUID) -> None:
     """Empties a job that has ended: the purger deletes its objects, as no column points at them any more."""
     await connection.execute(
         """UPDATE video_generations SET deleted_at = clock_timestamp(), purged_at = NULL, text_prompt = '',
-            negative_prompt = NULL, video_url = NULL, thumbnail_url = NULL, audio_url = NULL, c2pa_manifest_url = NULL
+            negative_prompt = NULL, first_frame_image_url = NULL, reference_video_url = NULL,
+            video_url = NULL, thumbnail_url = NULL, audio_url = NULL, c2pa_manifest_url = NULL
         WHERE request_id = $1""",
         request_id,
     )

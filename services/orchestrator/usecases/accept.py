@@ -28,6 +28,7 @@ from services.common.errors import (
 )
 from services.common.faults import race_point
 from services.common.postgres import Connection, transact
+from services.common.storage import StoredObject
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.spec import MAX_SEED, VideoSpec
 from services.orchestrator.store import idempotency, jobs
@@ -59,6 +60,19 @@ class Safety(Protocol):
 
     async def check(self, request_id: UUID, prompt: str, negative_prompt: str) -> float:
         """Returns the prompt's score; raises ContentBlocked."""
+
+    async def check_picture(self, request_id: UUID, picture: StoredObject) -> float:
+        """Returns the picture's score; raises ContentBlocked."""
+
+
+class Pictures(Protocol):
+    """Where first frames are kept."""
+
+    async def keep(self, request_id: UUID, png: bytes) -> StoredObject:
+        """Stores a job's picture."""
+
+    async def drop(self, stored: StoredObject) -> None:
+        """Deletes a picture that no job came of."""
 
 
 class Billing(Protocol):
@@ -98,6 +112,7 @@ class AcceptPorts:
 
     safety: Safety
     billing: Billing
+    pictures: Pictures
     estimate: Estimator
     encrypt: Callable[[str], bytes]
     """Encrypts a webhook secret for the database."""
@@ -209,7 +224,10 @@ class AcceptVideo:
             )
 
     async def _accept(self, hold: Hold, entry: Entry, spec: VideoSpec) -> dict[str, Any]:
-        score = await self._ports.safety.check(entry.request_id, spec.prompt, spec.negative_prompt)
+        score = await self._ports.safety.check(entry.request_id, spec.styled_prompt, spec.styled_negative_prompt)
+        first_frame = await self._ports.pictures.keep(entry.request_id, spec.first_frame) if spec.first_frame else None
+        if first_frame is not None:
+            score = max(score, await self._check_picture(entry.request_id, first_frame))
         quote = await self._fixed_quote(hold, entry, spec)
         await self._ports.billing.reserve(entry.request_id, hold.user_id, quote.cost)
         race_point("orchestrator.accept.reserved")
@@ -219,17 +237,38 @@ class AcceptVideo:
             "user_id": hold.user_id,
             "pre_gen_safety_score": round(score, 3),
             **self._columns(spec),
+            **_picture_columns(first_frame),
             "cost_credits": quote.cost,
             "tier_multiplier": quote.tier_multiplier,
             "video_seconds": quote.video_seconds,
             "planned_step_ms": estimate.timing.step_ms,
             "planned_fixed_s": estimate.timing.fixed_s,
             "work_limit_s": self._ports.work_limit_s(spec),
+            "fallbacks": [await self._fallback(fallback) for fallback in spec.fallbacks],
         }
         response, job = await transact(self._engine.pool, partial(self._insert, hold, columns, estimate))
         race_point("orchestrator.accept.committed")
         await self._engine.announce(job)
         return response
+
+    async def _check_picture(self, request_id: UUID, picture: StoredObject) -> float:
+        try:
+            return await self._ports.safety.check_picture(request_id, picture)
+        except ContentBlocked:
+            await self._ports.pictures.drop(picture)
+            raise
+
+    async def _fallback(self, spec: VideoSpec) -> dict[str, Any]:
+        """The columns that a move to this model sets."""
+        timing = (await self._ports.estimate(spec)).timing
+        return {
+            "model": spec.model,
+            "num_inference_steps": spec.steps,
+            "guidance_scale": str(spec.guidance_scale),
+            "planned_step_ms": timing.step_ms,
+            "planned_fixed_s": timing.fixed_s,
+            "work_limit_s": self._ports.work_limit_s(spec),
+        }
 
     async def _fixed_quote(self, hold: Hold, entry: Entry, spec: VideoSpec) -> Quote:
         """The price is fixed before it is held: a retry after a change of prices must hold the same."""
@@ -257,6 +296,9 @@ class AcceptVideo:
             "priority": spec.priority,
             "text_prompt": spec.prompt,
             "negative_prompt": spec.negative_prompt or None,
+            "style_preset": spec.style_preset or None,
+            "reference_video_url": spec.reference_video or None,
+            "reference_strength": spec.reference_strength,
             "model": spec.model,
             "duration_seconds": spec.duration_seconds,
             "fps": spec.fps,
@@ -273,6 +315,14 @@ class AcceptVideo:
             "webhook_url": spec.webhook_url or None,
             "webhook_secret": self._ports.encrypt(spec.webhook_secret) if spec.webhook_secret else None,
         }
+
+
+def _picture_columns(picture: StoredObject | None) -> dict[str, Any]:
+    """The worker finds the picture among the job's objects, and the column says for good that there was one."""
+    if picture is None:
+        return {}
+    artifact = {"uri": picture.ref.uri, "sha256": picture.sha256, "size_bytes": str(picture.size_bytes)}
+    return {"first_frame_image_url": picture.ref.uri, "artifacts": {"first_frame": artifact}}
 
 
 def _is_usable(entry: Entry, hold: Hold, fingerprint: bytes) -> bool:

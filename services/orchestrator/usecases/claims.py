@@ -56,8 +56,14 @@ class Claims:
             await self._engine.announce(claimed)
         return claimed
 
-    async def assign(self, request_id: UUID, worker_id: str) -> Assignment:
-        """Gives a QUEUED job to a worker; for the worker that has just got it, the same answer again."""
+    async def assign(self, request_id: UUID, worker_id: str, model: str | None = None) -> Assignment:
+        """Gives a QUEUED job to a worker; for the worker that has just got it, the same answer again.
+
+        Args:
+            request_id: The job.
+            worker_id: Who gets it.
+            model: The model it must be of; None for any.
+        """
         _require_name("worker_id", worker_id, _MAX_WORKER)
         newest: list[Checkpoint] = []
 
@@ -68,6 +74,8 @@ class Claims:
                 return job, False
             if job.status is not Status.QUEUED:
                 raise change.illegal_transition(job, f"a job that is {job.status} cannot be assigned")
+            if model is not None and job.model != model:
+                raise change.illegal_transition(job, f"the job has moved to {job.model}")
             return await self._engine.apply(connection, job, change.assign(job, worker_id)), True
 
         job = await self._engine.run(work)

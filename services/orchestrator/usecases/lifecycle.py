@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -15,17 +15,19 @@ from services.orchestrator.domain.status import Status
 from services.orchestrator.usecases.engine import Command, JobEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable
 
     from services.common.storage import ObjectRef, StoredObject
     from services.orchestrator.domain.job import Job
 
-_NEEDED_TO_ENTER = {
-    Status.QUEUED: "prompt_embedding_uri",
-    Status.VAE_DECODING: "latents",
-    Status.AUDIO_GENERATING: "mezzanine",
-    Status.SAFETY_CHECKING: "mezzanine",
+_NEEDED_TO_ENTER: Mapping[Status, tuple[str, ...]] = {
+    Status.QUEUED: ("prompt_embedding_uri",),
+    Status.VAE_DECODING: ("latents",),
+    Status.AUDIO_GENERATING: ("mezzanine",),
+    Status.SAFETY_CHECKING: ("mezzanine",),
 }
+_NEEDED_OF_PROVIDERS = {**_NEEDED_TO_ENTER, Status.QUEUED: (), Status.VAE_DECODING: ("operations",)}
+"""A provider encodes the prompt itself, and keeps what it drew until it is fetched."""
 _LOST = ("ATTEMPTS_EXHAUSTED", "the video could not be made in several attempts")
 
 
@@ -61,10 +63,12 @@ class Lifecycle:
         engine: JobEngine,
         policy: AttemptPolicy,
         head: Callable[[ObjectRef], Awaitable[StoredObject | None]],
+        provider_models: Collection[str],
     ) -> None:
         self._engine = engine
         self._policy = policy
         self._head = head
+        self._provider_models = provider_models
 
     async def advance(self, result: Advance) -> Job:
         """Commits the result of a state and enters the next.
@@ -77,7 +81,10 @@ class Lifecycle:
         if result.to is Status.COMPLETED:
             await self._verify(result.deliverable)
         command = Command(result.request_id, result.epoch, f"advance:{result.epoch}:{result.to}")
-        return await self._engine.command(command, lambda job: _decide_advance(job, result, command.cause))
+        return await self._engine.command(command, lambda job: self._decide_advance(job, result, command.cause))
+
+    def _decide_advance(self, job: Job, result: Advance, cause: str) -> Change:
+        return _decide_advance(job, result, cause, by_provider=job.model in self._provider_models)
 
     async def requeue(
         self, request_id: UUID, epoch: int, reason: job_service_pb2.RequeueReason.ValueType, gpu_time_ms: int
@@ -123,12 +130,17 @@ class Lifecycle:
             raise DataLoss("CHECKSUM_MISMATCH", "the stored video is not the one described", uri=deliverable.video.uri)
 
 
-def _decide_advance(job: Job, result: Advance, cause: str) -> Change:
+def _needed_to_enter(to: Status, job: Job, *, by_provider: bool) -> tuple[str, ...]:
+    needed = (_NEEDED_OF_PROVIDERS if by_provider else _NEEDED_TO_ENTER).get(to, ())
+    return (*needed, "reference_video") if to is Status.QUEUED and job.reference_video_url else needed
+
+
+def _decide_advance(job: Job, result: Advance, cause: str, *, by_provider: bool) -> Change:
     to = change.require_edge(job, result.to)
     artifacts = {**job.artifacts, **result.artifacts}
-    needed = _NEEDED_TO_ENTER.get(to)
-    if needed and needed not in artifacts:
-        raise InvalidArgument.of_field(f"artifacts.{needed}", f"must be there before {to}")
+    for needed in _needed_to_enter(to, job, by_provider=by_provider):
+        if needed not in artifacts:
+            raise InvalidArgument.of_field(f"artifacts.{needed}", f"must be there before {to}")
     if to is Status.COMPLETED and result.deliverable:
         decided = change.complete(job, cause).with_fields(**result.deliverable.columns)
     else:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from services.common.errors import FailedPrecondition, InvalidArgument
 from services.common.faults import race_point
+from services.common.formats import MAX_PREVIEW_BYTES
 from services.common.postgres import Connection, transact
 from services.orchestrator.domain.change import illegal_transition
 from services.orchestrator.domain.progress import percent_done, phase_fraction
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # The last checkpoint is copied in the background and may arrive when denoising is over.
 _SAVING = {Status.GENERATING, Status.VAE_DECODING, Status.AUDIO_GENERATING}
 _MAX_WORKER = 64
+_JPEG = b"\xff\xd8\xff"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -41,20 +43,25 @@ class Step:
     step_time_ms: float
     worker_id: str
     gpu_utilization: float
+    preview_jpeg: bytes
+    """Empty for none."""
 
 
 class ProgressKeeper:
     """Notes progress."""
 
-    def __init__(self, engine: JobEngine) -> None:
+    def __init__(self, engine: JobEngine, *, previews: bool) -> None:
         self._engine = engine
+        self._previews = previews
 
     async def report(self, step: Step) -> Job:
         """Notes a step, extends the lease, and tells those who watch.
 
         Raises:
             FailedPrecondition: FENCED, also when the job has ended.
+            InvalidArgument: The preview is no JPEG, or too large.
         """
+        _require_small_jpeg(step.preview_jpeg)
 
         async def work(connection: Connection) -> Job:
             job = await lock_job(connection, step.request_id)
@@ -62,7 +69,7 @@ class ProgressKeeper:
             return await leases.report(connection, job.request_id, _to_report(job, step), self._engine.lease_s)
 
         job = await transact(self._engine.pool, work)
-        await self._engine.feed.publish_progress(job, step.worker_id)
+        await self._engine.feed.publish_progress(job, step.worker_id, step.preview_jpeg if self._previews else b"")
         return job
 
     async def save(self, checkpoint: NewCheckpoint, gpu_time_ms: int) -> Checkpoint:
@@ -126,6 +133,11 @@ def _to_report(job: Job, step: Step) -> Report:
         step_time_ms=_measured(step.step_time_ms),
         gpu_utilization=min(1.0, _measured(step.gpu_utilization)),
     )
+
+
+def _require_small_jpeg(preview: bytes) -> None:
+    if preview and not (preview.startswith(_JPEG) and len(preview) <= MAX_PREVIEW_BYTES):
+        raise InvalidArgument.of_field("preview_jpeg", f"must be a JPEG of at most {MAX_PREVIEW_BYTES} bytes")
 
 
 def _measured(value: float) -> float:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from services.common.postgres import Pool
 from services.orchestrator.domain.job import Job
 from services.orchestrator.domain.status import Status
 from services.orchestrator.events import LiveEvent
-from services.orchestrator.fanout import Hub, Watcher
+from services.orchestrator.fanout import Hub, News, Watcher
 from services.orchestrator.store import history
 from services.orchestrator.usecases.reading import Videos, parse_id, video_not_found
 
@@ -40,14 +41,15 @@ class Position(NamedTuple):
         return f"{self.rev}-{self.seq}"
 
 
-@dataclass(frozen=True)
+# Events are compared by identity: many streams are told the same one, which is then written down once.
+@dataclass(frozen=True, eq=False)
 class Snapshot:
     """Where a video is."""
 
     job: Job
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PhaseChange:
     """A video went on to another phase."""
 
@@ -58,29 +60,37 @@ class PhaseChange:
     occurred_at: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ended:
     """A video is terminal; the last event."""
 
     job: Job
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Silence:
     """Nothing happened for a while."""
 
 
+SILENCE = Silence()
+
 WatchEvent: TypeAlias = Snapshot | PhaseChange | LiveEvent | Ended | Silence
+
+
+class Learnt(NamedTuple):
+    """Where a video is, and what happened since somebody looked last."""
+
+    job: Job
+    events: Sequence[WatchEvent]
 
 
 class WatchVideo:
     """Follows videos. What is heard says that there is news; changes of state are read from the database."""
 
-    def __init__(self, pool: Pool, hub: Hub, silence_s: float) -> None:
+    def __init__(self, pool: Pool, hub: Hub[Learnt]) -> None:
         self._pool = pool
         self._videos = Videos(pool)
         self._hub = hub
-        self._silence_s = silence_s
 
     async def __call__(self, user_id: str, request_id: str, last_event_id: str) -> AsyncGenerator[WatchEvent, None]:
         """Yields a video's events and ends after the terminal one.
@@ -95,39 +105,48 @@ class WatchVideo:
             raise video_not_found()
         with self._hub.watch(key) as watcher:
             # Read after the subscription, so that nothing can fall between the two.
-            job = await self._videos.get(user_id, request_id)
             resumed = Position.parse(last_event_id)
-            async for event in self._catch_up(job, resumed.rev if resumed else job.rev):
+            job, events = await self._learn(user_id, request_id, resumed.rev if resumed else None)
+            for event in events:
                 yield event
-            seen = Position.of(job)
-            while not job.status.terminal:
-                news = await self._next(watcher, seen)
-                if news is not None and news.rev == job.rev:
-                    seen = Position(news.rev, news.seq)
-                    yield news
-                    continue
-                if news is None:
-                    yield Silence()
-                job = await self._videos.get(user_id, request_id)
-                if Position.of(job) > seen:
-                    async for event in self._catch_up(job, seen.rev):
-                        yield event
-                    seen = Position.of(job)
+            async for event in self._follow(watcher, job):
+                yield event
 
-    async def _next(self, watcher: Watcher, seen: Position) -> LiveEvent | None:
+    async def _follow(self, watcher: Watcher[Learnt], job: Job) -> AsyncIterator[WatchEvent]:
+        seen = Position.of(job)
+        while not job.status.terminal:
+            news = await self._next(watcher, seen)
+            if news is not None and news.event.rev == job.rev:
+                seen = Position(job.rev, news.event.seq)
+                yield news.event
+                continue
+            read = partial(self._learn, job.user_id, str(job.request_id), seen.rev)
+            if news is None:
+                yield SILENCE
+                job, events = await read()
+            else:
+                job, events = await news.learn(seen.rev, read)
+            if Position.of(job) > seen:
+                seen = Position.of(job)
+                for event in events:
+                    yield event
+
+    async def _next(self, watcher: Watcher[Learnt], seen: Position) -> News[Learnt] | None:
         """Waits for news beyond what was seen; None after a silence."""
         while True:
-            event = await watcher.next(self._silence_s)
-            if event is None or (event.rev, event.seq) > seen:
-                return event
+            news = await watcher.next()
+            if news is None or (news.event.rev, news.event.seq) > seen:
+                return news
 
-    async def _catch_up(self, job: Job, rev: int) -> AsyncIterator[WatchEvent]:
-        """Yields every state since a revision, then where the video is."""
-        if job.rev > rev:
+    async def _learn(self, user_id: str, request_id: str, rev: int | None) -> Learnt:
+        """Reads every state since a revision, unless that is None, then where the video is."""
+        job = await self._videos.get(user_id, request_id)
+        events: list[WatchEvent] = []
+        if rev is not None and job.rev > rev:
             for past in await history.changes_between(self._pool, job.request_id, rev, job.rev):
                 if not past.status.terminal and (event := _passed(job, past)):
-                    yield event
-        yield Ended(job) if job.status.terminal else Snapshot(job)
+                    events.append(event)
+        return Learnt(job, [*events, Ended(job) if job.status.terminal else Snapshot(job)])
 
 
 def _passed(job: Job, past: history.StateChange) -> PhaseChange | Snapshot | None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from services.orchestrator.webhooks.addresses import AddressRefusedError, PinnedResolver
+from services.common.addresses import AddressRefusedError, PinnedResolver
 
 if TYPE_CHECKING:
-    from services.orchestrator.webhooks.addresses import UrlGuard
+    from services.common.addresses import UrlGuard
 
 _GONE = "410"
 _MAX_RETRY_AFTER_S = 24 * 3600.0

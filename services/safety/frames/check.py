@@ -55,7 +55,8 @@ def _classifier(request: FrameCheckRequest) -> OnnxClassifier | None:
 
 def _frames(path: Path) -> Iterator[tuple[float, VideoFrame]]:
     """Decodes the only video stream; times come from the declared rate, as the clip will be shown."""
-    with av.open(str(path), format="matroska", options={"protocol_whitelist": "file"}) as container:
+    container_format = "png_pipe" if path.suffix == ".png" else "matroska"
+    with av.open(str(path), format=container_format, options={"protocol_whitelist": "file"}) as container:
         if len(container.streams.video) != 1:
             raise RefusedMediaError("the file has not exactly one video stream")
         stream = container.streams.video[0]

@@ -10,7 +10,7 @@ class FrameCheckRequest:
     """What to look at and how."""
 
     video: str
-    """Local path of FFV1 in Matroska."""
+    """Local path of FFV1 in Matroska, or of a picture, which is a video of one frame: PNG, by its name."""
     sample_interval_s: float
     """Longest time between two frames that the classifier sees."""
     onnx_model: str | None

@@ -76,6 +76,8 @@ class WorkerState:
     metrics: DayMetrics = field(default_factory=DayMetrics)
     last_heartbeat: datetime | None = None
     """By the database's clock; None in what a worker says of itself."""
+    models: tuple[str, ...] = ()
+    """Models it can load, as it registered them; empty in what it says of itself."""
 
 
 class Outcome(StrEnum):

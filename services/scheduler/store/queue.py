@@ -21,7 +21,7 @@ INSERT INTO job_queue ({_COLUMNS})
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
     least($11, (SELECT min(enqueued_at) FROM assignments WHERE request_id = $1)))
 ON CONFLICT (request_id) DO UPDATE SET received_at = clock_timestamp(), priority = excluded.priority,
-    prompt_embedding_path = excluded.prompt_embedding_path
+    prompt_embedding_path = excluded.prompt_embedding_path, model = excluded.model, num_steps = excluded.num_steps
 """  # noqa: S608 - constants
 _LIST = f"SELECT {_COLUMNS} FROM job_queue"  # noqa: S608 - constants
 _NOW = "SELECT clock_timestamp()"

@@ -58,7 +58,7 @@ WHERE counters_day < (clock_timestamp() AT TIME ZONE 'UTC')::date
 _STATE = """
 SELECT worker_id, pod_name, node_name, status, gpu_type, gpu_count, gpu_memory_total_gb, gpu_memory_used_gb,
     nvlink_topology, loaded_models, current_request_id, current_job_started_at, current_step, last_heartbeat,
-    jobs_completed_today, average_generation_time_ms, checkpoint_save_time_ms, error_count_today
+    jobs_completed_today, average_generation_time_ms, checkpoint_save_time_ms, error_count_today, models
 FROM gpu_workers
 """
 _LIST = (
@@ -71,7 +71,7 @@ WHERE worker_id = $1 AND status <> 'OFFLINE'
 """
 _DRAINING = "SELECT worker_id FROM gpu_workers WHERE drain_requested AND status <> 'OFFLINE'"
 _CONNECTED = """
-SELECT w.worker_id, w.status, w.models, w.drain_requested, w.loaded_models ->> 'dit_model' AS loaded,
+SELECT w.worker_id, w.status, w.gpu_type, w.models, w.drain_requested, w.loaded_models ->> 'dit_model' AS loaded,
     a.request_id, a.epoch, a.user_id, a.tier, a.priority, a.enqueued_at, a.num_steps,
     CASE WHEN w.current_request_id = a.request_id THEN coalesce(w.current_step, 0) ELSE 0 END AS step,
     coalesce(a.preempt_ordered_at > clock_timestamp() - make_interval(secs => $1), false) AS preempting
@@ -79,6 +79,8 @@ FROM gpu_workers w LEFT JOIN assignments a ON a.worker_id = w.worker_id AND a.fi
 WHERE w.status <> 'OFFLINE'
 """
 _NOT_DENOISING = ("DECODING", "CHECKPOINTING", "DRAINING")
+_PROVIDER = "provider"
+"""What a worker runs on that drives other people's APIs."""
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,7 @@ def _to_state(row: asyncpg.Record) -> WorkerState:
             errors=row["error_count_today"],
         ),
         last_heartbeat=row["last_heartbeat"],
+        models=tuple(row["models"]),
     )
 
 
@@ -242,6 +245,7 @@ def _to_running(row: asyncpg.Record) -> RunningJob:
         enqueued_at=row["enqueued_at"],
         step=row["step"],
         total_steps=row["num_steps"],
-        denoising=row["status"] not in _NOT_DENOISING,
+        # A provider goes on with what it was asked for: taking the job away would free nothing.
+        denoising=row["status"] not in _NOT_DENOISING and row["gpu_type"] != _PROVIDER,
         preempting=row["preempting"],
     )

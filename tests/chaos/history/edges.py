@@ -30,7 +30,8 @@ ACTIVE = sorted({to for _, to in FORWARD} - {"COMPLETED"})
 EDGES: Mapping[tuple[str | None, str], int] = {
     **FORWARD,
     **{(state, "QUEUED"): 1 for state in WITH_WORKER},
-    **{(state, "BLOCKED"): 1 for state in ("PENDING", "ENCODING", "SAFETY_CHECKING")},
+    ("QUEUED", "PENDING"): 1,
+    **{(state, "BLOCKED"): 1 for state in ("PENDING", "ENCODING", "GENERATING", "SAFETY_CHECKING")},
     **{(state, end): 1 for state in ACTIVE for end in ("FAILED", "CANCELLED")},
 }
 """By (from, to): by how much the epoch rises."""

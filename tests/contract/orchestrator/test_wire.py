@@ -141,5 +141,11 @@ def test_progress_is_reported_at_a_websocket_of_the_same_security() -> None:
     assert Links(str, "http://a.example", 60).of_progress(COMPLETED).startswith("ws://a.example/")
 
 
+def test_a_cdn_serves_deliverables_by_their_keys() -> None:
+    shown = convert.video(COMPLETED, Links(str, "https://a.example", 60, "https://cdn.example/kinemesh/")).output
+    assert shown.video_url == "https://cdn.example/kinemesh/videos/1.mp4"
+    assert shown.audio_url == ""
+
+
 def _json(message: Any) -> dict[str, Any]:
     return MessageToDict(message, preserving_proto_field_name=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
@@ -21,10 +22,16 @@ def config_of(model: str) -> model_config_pb2.ModelConfig:
     return text_format.Parse(text, model_config_pb2.ModelConfig())
 
 
-def test_the_catalogue_names_exactly_these_models() -> None:
-    catalogue = load_catalogue(ROOT / "deploy" / "catalogue.yaml")
-    named = {name for entry in catalogue.models.values() for name in (entry.dit, entry.video_vae, entry.audio)}
-    assert named == set(MODELS)
+def test_every_model_is_named_by_the_entry_that_its_configuration_reads(tmp_path: Path) -> None:
+    deployed, others = (
+        yaml.safe_load((ROOT / "deploy" / file).read_text()) for file in ("catalogue.yaml", "models.yaml")
+    )
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump({**deployed, "models": deployed["models"] | others["models"]}))
+    catalogue = load_catalogue(tmp_path / "all.yaml")
+    named = {part: name for name, entry in catalogue.triton_models.items() for part in entry.parts}
+    assert {model: named[model] for model in MODELS} == {
+        model: config_of(model).parameters["model"].string_value for model in MODELS
+    }
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -40,7 +47,7 @@ def test_every_model_streams_json(model: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_has_the_parameters_it_reads(model: str) -> None:
-    assert set(config_of(model).parameters) == set(ENVIRONMENT)
+    assert set(config_of(model).parameters) == {"model", *ENVIRONMENT}
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -20,6 +20,7 @@ from kinemesh.video.v1 import (
     webhook_service_pb2_grpc,
 )
 from services.common import errors
+from services.common.identity import user_id
 from services.common.rpc.server import RpcServer, RpcService
 
 SILENT_ID = "550e8400-e29b-41d4-a716-446655440001"
@@ -34,7 +35,7 @@ REFUSALS: dict[str, errors.ServiceError] = {
     "blocked": errors.ContentBlocked("CONTENT_BLOCKED", "the prompt violates the content policy"),
     "reused": errors.AlreadyExists("IDEMPOTENCY_KEY_REUSED", "the key was used with another request"),
     "many": errors.ResourceExhausted("RATE_LIMITED", "too many unfinished videos", retry_after_s=7),
-    "large": errors.PayloadTooLarge("PAYLOAD_TOO_LARGE", "the first frame is larger than 8 MiB"),
+    "large": errors.PayloadTooLarge("PAYLOAD_TOO_LARGE", "the first frame is larger than 10 MiB"),
     "down": errors.Unavailable("DEPENDENCY_UNAVAILABLE", "safety did not answer"),
     "broken": RuntimeError("postgresql://user:secret@db"),  # type: ignore[dict-item]
 }
@@ -62,6 +63,9 @@ def known_video(**changes: Any) -> video_service_pb2.GetVideoResponse:
             num_inference_steps=8,
             guidance_scale=4.5,
             audio_config=video_service_pb2.AudioOptions(include_ambient=True),
+            style_preset="night",
+            reference_video="https://media.example.com/walk.mp4",
+            reference_strength=0.5,
         ),
     }
     return video_service_pb2.GetVideoResponse(**{**fields, **changes})
@@ -84,6 +88,7 @@ class Videos(video_service_pb2_grpc.VideoServiceServicer):
         self.flood_ended = asyncio.Event()
 
     def _remember(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        user_id(context)
         self.metadata = dict(context.invocation_metadata() or ())
 
     async def CreateVideoFromJson(self, request: Any, context: Any) -> video_service_pb2.CreateVideoResponse:
@@ -112,7 +117,7 @@ class Videos(video_service_pb2_grpc.VideoServiceServicer):
 
     async def GetVideo(self, request: Any, context: Any) -> video_service_pb2.GetVideoResponse:
         self._remember(context)
-        if request.request_id != KNOWN_ID:
+        if request.request_id not in {KNOWN_ID, STEADY_ID}:
             raise errors.NotFound("VIDEO_NOT_FOUND", "no such video")
         return self.known
 
@@ -203,8 +208,7 @@ class Accounts(billing_service_pb2_grpc.AccountServiceServicer):
     """The caller's account."""
 
     async def GetAccount(self, request: Any, context: Any) -> billing_service_pb2.GetAccountResponse:
-        user = dict(context.invocation_metadata() or ())["x-user-id"]
-        return billing_service_pb2.GetAccountResponse(user_id=str(user), available_credits=1.5)
+        return billing_service_pb2.GetAccountResponse(user_id=user_id(context), available_credits=1.5)
 
 
 class Webhooks(webhook_service_pb2_grpc.WebhookServiceServicer):

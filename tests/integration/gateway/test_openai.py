@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from kinemesh.video.v1.video_service_pb2 import VideoError, VideoOutput, VideoProgress
+from kinemesh.video.v1.video_service_pb2 import VideoError, VideoOutput, VideoProgress, VideoSettings
 from tests.integration.gateway.conftest import MAX_BODY_BYTES, Gateway
 from tests.integration.gateway.media import JPEG, object_store, write_mp4
 from tests.integration.gateway.services import KNOWN_ID, known_video
@@ -178,7 +178,18 @@ async def test_remix_keeps_all_but_the_prompt(gateway: Gateway, client: openai.A
         "fps": 24,
         "num_inference_steps": 8,
         "guidance_scale": 4.5,
+        "style_preset": "night",
+        "reference_video": "https://media.example.com/walk.mp4",
+        "reference_strength": 0.5,
     }
+
+
+async def test_a_video_whose_picture_is_not_kept_cannot_be_remixed(
+    gateway: Gateway, client: openai.AsyncOpenAI
+) -> None:
+    gateway.videos.known = known_video(settings=VideoSettings(has_first_frame=True))
+    with pytest.raises(openai.BadRequestError, match="first frame"):
+        await client.videos.remix(KNOWN_ID, prompt="a lake in winter")
 
 
 async def test_content(client: openai.AsyncOpenAI, watched: bytes) -> None:

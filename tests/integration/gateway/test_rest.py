@@ -116,6 +116,16 @@ async def test_a_wrong_method_is_405_and_told_the_right_ones(
     assert response.json()["code"] == "ROUTE_NOT_FOUND"
 
 
+async def test_methods_that_nobody_knows_are_405_too(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    headers = {**gateway.headers(), "content-type": "application/json"}
+    assert [(await http.request(method, "/v1/account", headers=headers)).status_code for method in ("QUERY", "X")] == [
+        405,
+        405,
+    ]
+    # By RFC 10008, which Envoy knows, a QUERY must say what it asks in.
+    assert (await http.request("QUERY", "/v1/account", headers=gateway.headers())).status_code == 400
+
+
 async def test_headers_that_grpc_refuses_do_no_harm(gateway: Gateway, http: httpx.AsyncClient) -> None:
     odd = [(b"x-odd%name", b"1"), (b"x-data-bin", b"not base64!"), (b"x-umlaut", b"\xc3\xa4"), (b"x-good", b"good")]
     headers = [*((name.encode(), value.encode()) for name, value in gateway.headers().items()), *odd]

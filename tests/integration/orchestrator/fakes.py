@@ -19,6 +19,9 @@ class FakeSafety(safety_service_pb2_grpc.SafetyServiceServicer):
     def __init__(self) -> None:
         self.forbidden = {"forbidden"}
         self.asked: list[str] = []
+        self.pictures: list[str] = []
+        self.blind = True
+        """Whether pictures pass."""
 
     async def CheckPrompt(self, request: safety_pb.CheckPromptRequest, context: Any) -> safety_pb.CheckPromptResponse:
         self.asked.append(request.request_id)
@@ -28,6 +31,12 @@ class FakeSafety(safety_service_pb2_grpc.SafetyServiceServicer):
             verdict.reason = "the prompt asks for what is forbidden"
             verdict.flagged_categories["violence"] = 0.9
         return safety_pb.CheckPromptResponse(verdict=verdict)
+
+    async def CheckPicture(
+        self, request: safety_pb.CheckPictureRequest, context: Any
+    ) -> safety_pb.CheckPictureResponse:
+        self.pictures.append(request.picture_uri)
+        return safety_pb.CheckPictureResponse(verdict=safety_pb.Verdict(passed=self.blind, safety_score=0.05))
 
 
 class FakeBilling(billing_service_pb2_grpc.BillingServiceServicer):

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 
+from kinemesh.orchestrator.v1 import job_service_pb2
 from kinemesh.video.v1 import video_service_pb2 as pb
-from services.orchestrator.webhooks import addresses
-from tests.integration.orchestrator.driver import Driver, identity, reason_of
+from services.common import addresses
+from services.common.storage import ObjectRef
+from tests.integration.orchestrator.driver import ARTIFACT, Driver, S, identity, reason_of
+from tests.support.pictures import encoded, scene
 from tests.support.waiting import eventually
 
 SOURCE_BODY = {
@@ -85,6 +88,69 @@ async def test_a_blocked_prompt_makes_no_job_and_frees_the_key(driver: Driver) -
     assert error.metadata["categories"] == "violence"
     assert not (await _list(driver, "blocked")).videos
     assert await driver.create("blocked", key=key, prompt="harmless things")
+
+
+async def test_a_picture_is_kept_as_png_and_paid_once_over_replays(driver: Driver) -> None:
+    key, picture = str(uuid.uuid4()), encoded(scene(), "JPEG")
+    request_id = await driver.create("painter", key=key, first_frame_image=picture)
+    assert await driver.create("painter", key=key, first_frame_image=picture) == request_id
+    error = await reason_of(driver.create("painter", key=key, first_frame_image=encoded(scene())))
+    assert error.reason == "IDEMPOTENCY_KEY_REUSED"
+    job = await driver.job(request_id)
+    stored = job.artifacts.first_frame
+    png = await driver.store.get_bytes(ObjectRef.parse(stored.uri), sha256=stored.sha256)
+    assert png.startswith(b"\x89PNG")
+    assert (job.request.prompt_config.first_frame_image, driver.safety.pictures) == (stored.uri, [stored.uri])
+    assert (await driver.get("painter", request_id)).settings.has_first_frame
+
+
+async def test_a_picture_that_the_policy_forbids_makes_no_job_and_is_not_kept(driver: Driver) -> None:
+    driver.safety.blind = False
+    try:
+        error = await reason_of(driver.create("forger", first_frame_image=encoded(scene())))
+    finally:
+        driver.safety.blind = True
+    assert (error.reason, error.http_code) == ("CONTENT_BLOCKED", 451)
+    assert await driver.store.head(ObjectRef.parse(driver.safety.pictures[-1])) is None
+    assert await _no_key_of(driver, "forger")
+
+
+async def test_a_picture_that_cannot_be_read_is_refused(driver: Driver) -> None:
+    error = await reason_of(driver.create("careless", first_frame_image=encoded(scene())[:300]))
+    assert (error.reason, [violation.field for violation in error.violations]) == (
+        "INVALID_FIELD",
+        ["first_frame_image"],
+    )
+
+
+async def test_a_job_waits_for_its_reference_video(driver: Driver) -> None:
+    url = "https://93.184.215.14/walk.mp4"
+    request_id = await driver.create("walker", reference_video=url, style_preset="night")
+    job = await driver.claim(job_service_pb2.STAGE_ENCODING, request_id)
+    prompt = job.request.prompt_config
+    assert (prompt.reference_video, prompt.reference_strength, prompt.style_preset) == (url, 0.7, "night")
+    made = job_service_pb2.JobArtifacts(prompt_embedding_uri="s3://embeddings/e")
+    error = await reason_of(driver.advance(job, S.VIDEO_STATUS_QUEUED, artifacts=made))
+    assert error.violations[0].field == "artifacts.reference_video"
+    made.reference_video.CopyFrom(ARTIFACT)
+    job = await driver.advance(job, S.VIDEO_STATUS_QUEUED, artifacts=made)
+    assert job.artifacts.reference_video == ARTIFACT
+    settings = (await driver.get("walker", request_id)).settings
+    assert (settings.reference_video, settings.reference_strength, settings.style_preset) == (url, 0.7, "night")
+
+
+async def test_a_private_reference_video_is_refused(driver: Driver) -> None:
+    for url in ("https://127.0.0.1/a.mp4", "https://[::1]/a.mp4", "https://2130706433/a.mp4", "http://93.184.215.14/a"):
+        error = await reason_of(driver.create("spy", reference_video=url))
+        assert (error.reason, error.violations[0].field) == ("REFERENCE_VIDEO_REFUSED", "reference_video")
+
+
+async def test_safety_reads_the_prompt_in_the_words_of_its_style(driver: Driver) -> None:
+    driver.safety.forbidden.add("at night")
+    try:
+        assert (await reason_of(driver.create("styled", style_preset="night"))).reason == "CONTENT_BLOCKED"
+    finally:
+        driver.safety.forbidden.remove("at night")
 
 
 async def test_without_credits_no_job_and_after_a_top_up_the_same_key_works(driver: Driver) -> None:

@@ -8,7 +8,10 @@ import asyncpg
 import pytest
 
 from kinemesh.video.v1 import video_service_pb2 as pb
+from services.common.storage import ObjectRef
+from services.orchestrator.purger import Places
 from tests.integration.orchestrator.driver import Driver, identity, reason_of
+from tests.support.pictures import encoded, scene
 
 
 async def _delete(driver: Driver, user: str, request_id: str) -> pb.DeleteVideoResponse:
@@ -31,6 +34,24 @@ async def test_a_deleted_video_is_emptied_and_seen_no_more(driver: Driver) -> No
     row = await driver.database.fetchrow("SELECT * FROM video_generations WHERE request_id = $1", request_id)
     assert row is not None
     assert (row["status"], row["text_prompt"], row["video_url"], row["purged_at"]) == ("COMPLETED", "", None, None)
+
+
+async def test_a_deleted_video_leaves_neither_its_picture_nor_where_its_reference_was(driver: Driver) -> None:
+    user = f"user-{uuid.uuid4()}"
+    request_id = await driver.create(
+        user, first_frame_image=encoded(scene()), reference_video="https://93.184.215.14/walk.mp4"
+    )
+    picture = ObjectRef.parse((await driver.job(request_id)).artifacts.first_frame.uri)
+    await _delete(driver, user, request_id)
+    row = await driver.database.fetchrow(
+        "SELECT first_frame_image_url, reference_video_url FROM video_generations WHERE request_id = $1",
+        uuid.UUID(request_id),
+    )
+    assert row is not None
+    assert list(row.values()) == [None, None]
+    places = Places(("mezzanine",), driver.bucket)
+    prefixes = places.prefixes(uuid.UUID(request_id))
+    assert any(picture.bucket == bucket and picture.key.startswith(prefix) for bucket, prefix in prefixes)
 
 
 async def test_deleting_an_unfinished_video_cancels_it(driver: Driver) -> None:

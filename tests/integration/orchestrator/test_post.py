@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.orchestrator.webhooks.addresses import UrlGuard
+from services.common.addresses import UrlGuard
 from services.orchestrator.webhooks.post import Answer, Poster
 
 pytestmark = pytest.mark.integration

@@ -13,8 +13,10 @@ import grpc
 from kinemesh.orchestrator.v1 import job_service_pb2 as pb
 from kinemesh.video.v1 import video_pb2
 from kinemesh.video.v1 import video_service_pb2 as video
+from services.common.formats import jpeg_url
 from services.common.streams import JOB_EVENTS
 from tests.integration.orchestrator.driver import ARTIFACT, Driver, S, checkpoint, identity, reason_of
+from tests.support.pictures import encoded, scene
 
 
 async def test_a_watcher_sees_steps_checkpoints_phases_and_the_end(driver: Driver) -> None:
@@ -50,6 +52,27 @@ async def test_a_watcher_sees_steps_checkpoints_phases_and_the_end(driver: Drive
     assert [event.error.error_code for event in rest] == ["CANCELLED"]
     ids = [_position(event) for event in (first, step, change, *rest)]
     assert ids == sorted(set(ids))
+
+
+async def test_watchers_see_previews_and_nobody_else_does(driver: Driver) -> None:
+    job = await driver.generating("preview")
+    request_id = job.request.request_id
+    events = _watch(driver, "preview", request_id)
+    asked = video.StreamVideoRequest(request_id=request_id)
+    streamed = aiter(driver.videos.StreamVideo(asked, metadata=identity("preview")))
+    await anext(events)
+    await anext(streamed)
+    jpeg = encoded(scene(), "JPEG")
+    report = pb.ReportProgressRequest(request_id=request_id, epoch=job.epoch, step=5, preview_jpeg=jpeg)
+    await driver.jobs.ReportProgress(report)
+    assert (await anext(events)).progress.preview_jpeg == jpeg
+    assert _data((await anext(streamed)).data.decode())["preview"] == jpeg_url(jpeg)
+    late = _watch(driver, "preview", request_id)
+    assert (await anext(late)).progress.preview_jpeg == b""
+    for wrong in (b"GIF89a", b"\xff\xd8\xff" + bytes(32 * 2**10)):
+        report.preview_jpeg = wrong
+        assert (await reason_of(driver.jobs.ReportProgress(report))).violations[0].field == "preview_jpeg"
+    await driver.cancel("preview", request_id)
 
 
 async def test_a_stream_ends_with_the_token(driver: Driver) -> None:

@@ -16,7 +16,7 @@ from kinemesh.scheduler.v1 import worker_pb2
 from kinemesh.video.v1 import video_pb2
 from services.billing import app as billing
 from services.billing.settings import Settings as BillingSettings
-from services.common.catalogue import Catalogue, ModelEntry, load_catalogue
+from services.common.catalogue import Catalogue, TritonModel, load_catalogue
 from services.common.lifecycle import Runtime
 from services.common.rpc.client import open_channel
 from services.common.storage import ObjectStore, open_object_store
@@ -109,14 +109,15 @@ class Pairs:
             await asyncio.gather(*(replica.stop() for replica in pair))
 
 
-def make_pairs(common: Mapping[str, Any], mezzanine: Path) -> tuple[Pairs, dict[str, str]]:
-    """Plans two replicas of everything; returns them and the gRPC targets by service.
+def make_pairs(common: Mapping[str, Any], mezzanine: Path, count: int = 2) -> tuple[Pairs, dict[str, str]]:
+    """Plans replicas of everything; returns them and the gRPC targets by service.
 
     Args:
         common: Settings of all: servers, buckets, keys, catalogue, scratch.
         mezzanine: The video that the workers pretend to have made.
+        count: How many replicas of each service.
     """
-    addresses = {name: [f"127.0.0.1:{free_port()}" for _ in range(2)] for name in SERVICES}
+    addresses = {name: [f"127.0.0.1:{free_port()}" for _ in range(count)] for name in SERVICES}
     targets = {name: f"ipv4:{','.join(pair)}" for name, pair in addresses.items()}
     known = {f"{name}_address": target for name, target in targets.items()}
     known["scheduler_address"] = ",".join(addresses["scheduler"])
@@ -129,7 +130,7 @@ def make_pairs(common: Mapping[str, Any], mezzanine: Path) -> tuple[Pairs, dict[
     }
     replicas["worker"] = [
         Replica("worker", _worker_settings(common, known, number), partial(_build_worker, mezzanine))
-        for number in range(2)
+        for number in range(count)
     ]
     return Pairs(replicas), targets
 
@@ -190,7 +191,7 @@ async def _build_worker(mezzanine: Path, settings: WorkerSettings, runtime: Runt
     async def snapshot() -> worker_pb2.GPUWorkerState:
         return worker_state(Identity(settings.worker_id, "pod", "node"), await measure_hardware(), state)
 
-    session = SchedulerSession(settings.scheduler_addresses, agent, state, snapshot, ["REFERENCE"])
+    session = SchedulerSession(settings.scheduler_addresses, agent, state, snapshot, pool)
     runtime.background("session", session.run, stop=session.leave)
 
 
@@ -201,9 +202,13 @@ class _Models:
         self._catalogue = catalogue
         state.models.append(LoadedModel("REFERENCE", "video_vae", "audio", 1.0))
 
-    async def ensure(self, name: str) -> ModelEntry:
+    @property
+    def names(self) -> list[str]:
+        return ["REFERENCE"]
+
+    async def ensure(self, name: str) -> TritonModel:
         assert name == "REFERENCE"
-        return self._catalogue.models["REFERENCE"]
+        return self._catalogue.triton_models["REFERENCE"]
 
 
 class _Denoise:

@@ -15,7 +15,6 @@ import asyncpg
 import grpc
 import pytest
 import pytest_asyncio
-import yaml
 
 from deploy.local.keys import prepare_keys
 from deploy.local.servers.nats import Nats
@@ -27,6 +26,7 @@ from services.common.rpc.client import error_from_rpc, open_channel
 from services.common.settings import S3Settings
 from services.common.storage import open_object_store
 from tests.integration.replicas.pairs import Pairs, make_pairs, quick
+from tests.support.catalogue import write_catalogue
 from tests.support.media import moving_scene, write_mezzanine
 from tests.support.text_weights import write_text_model
 from tests.support.waiting import eventually
@@ -92,11 +92,9 @@ class Bench:
 async def bench(
     postgres_dsn: str, nats: Nats, objectstore: ObjectStoreServer, bucket_prefix: str, tmp_path: Path
 ) -> AsyncIterator[Bench]:
-    catalogue = yaml.safe_load(_CATALOGUE.read_text())
-    catalogue["models"]["REFERENCE"]["weights"] = str(write_text_model(tmp_path / "weights"))
-    (tmp_path / "catalogue.yaml").write_text(yaml.safe_dump(catalogue))
+    catalogue = write_catalogue(tmp_path, write_text_model(tmp_path / "weights"))
     keys = prepare_keys(tmp_path / "keys")
-    common = quick(postgres_dsn, nats.url, objectstore, bucket_prefix, tmp_path / "catalogue.yaml")
+    common = quick(postgres_dsn, nats.url, objectstore, bucket_prefix, catalogue)
     common |= {
         "c2pa_certificate_chain_file": keys.c2pa_chain,
         "c2pa_private_key_file": keys.c2pa_key,

@@ -27,6 +27,7 @@ from services.safety.app import SERVICE, build
 from services.safety.settings import Settings
 from tests.support.jobs import StageJobs, running_jobs
 from tests.support.media import moving_scene, write_mezzanine
+from tests.support.pictures import encoded, scene
 from tests.support.running import running_service
 from tests.support.waiting import eventually
 
@@ -134,6 +135,16 @@ async def test_videos_are_judged(safety: Safety, calm: Path, flashing: Path) -> 
         [record] = await records(safety, asked.request_id)
         assert record.check_type == pb.CHECK_TYPE_POST_GEN
         assert record.verdict == answer.verdict
+
+
+async def test_pictures_are_judged_before_a_job_exists(safety: Safety, tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_bytes(encoded(scene()))
+    stored = await put(safety, tmp_path / "picture.png")
+    asked = pb.CheckPictureRequest(request_id=str(uuid.uuid4()), picture_uri=stored.ref.uri, sha256=stored.sha256)
+    verdict = (await safety.stub.CheckPicture(asked)).verdict
+    assert verdict.passed
+    [record] = await records(safety, asked.request_id)
+    assert (record.check_type, record.verdict) == (pb.CHECK_TYPE_PRE_GEN, verdict)
 
 
 async def test_the_stage_lets_a_calm_video_go_on(safety: Safety, calm: Path) -> None:

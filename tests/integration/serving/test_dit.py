@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
+import io
 import shutil
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 from services.worker.errors import ModelBrokenError, ModelFailedError
 from services.worker.triton import Message
@@ -90,6 +96,59 @@ async def test_steps_guidance_seed_and_negative_prompt_have_their_effect(inferen
     assert len(set(digests)) == len(variants)
 
 
+def latent_of(inference: Inference, reference: Path) -> NDArray[np.float32]:
+    """What the model makes of a reference of less than a second, whose last frame is held."""
+    from triton_models.modeling.pipeline import encode_clip, plan_generation
+    from triton_models.modeling.reference import load_reference
+
+    model, frames = load_reference(inference.weights), load_file(reference)["frames"]
+    plan = plan_generation(model.config, tier="STANDARD", aspect_ratio="1:1", duration_s=1)
+    held = np.repeat(frames[-1:], plan.shape.frames - len(frames), 0)
+    return encode_clip(model, plan, np.concatenate((frames, held))).numpy()
+
+
+async def test_a_clip_begins_with_a_picture_and_is_made_after_a_video(inference: Inference, directory: Path) -> None:
+    rng = np.random.default_rng(0)
+    picture, reference = directory / "picture.safetensors", directory / "reference.safetensors"
+    save_file({"picture": rng.integers(0, 256, (60, 90, 3), np.uint8)}, picture)
+    save_file({"frames": rng.integers(0, 256, (7, 80, 80, 3), np.uint8)}, reference)
+    given = {"first_frame": str(picture), "reference": str(reference), "checkpoint_every": 1}
+
+    async def latent(strength: float, output: str, **changes: Any) -> tuple[list[Message], NDArray[np.float32]]:
+        path = str(directory / output)
+        messages = await run(
+            inference, request_in(inference, directory, **given, strength=strength, output=path, **changes)
+        )
+        return messages, load_file(path)["latent"]
+
+    weak, near = await latent(0.3, "near")
+    strong, far = await latent(0.9, "far")
+    assert weak[0]["step"] > strong[0]["step"] > 0
+    assert [step["step"] for step in weak[1:-1]] == list(range(weak[0]["step"] + 1, 7))
+    # The first frame is the picture's, whatever became of the others.
+    assert np.array_equal(near[:, 0], far[:, 0])
+    half, middle = await latent(0.6, "middle")
+    source = latent_of(inference, reference)
+    distances = [float(np.abs(made - source)[:, 1:].mean()) for made in (near, middle, far)]
+    assert distances == sorted(distances)
+    assert len(set(distances)) == 3
+    (written,) = checkpoints_of(half)
+    _, resumed = await latent(0.6, "resumed", resume=written["path"])
+    assert np.array_equal(resumed, middle)
+    with pytest.raises(ModelFailedError, match=r"CHECKPOINT_REFUSED.*another request"):
+        await latent(0.9, "refused", resume=written["path"])
+
+
+async def test_a_preview_comes_every_few_steps(inference: Inference, directory: Path) -> None:
+    _, *steps, _ = await run(inference, request_in(inference, directory, preview_every=2))
+    assert [step["step"] for step in steps if "preview" in step] == [2, 4]
+    jpeg = base64.b64decode(steps[1]["preview"])
+    assert len(jpeg) < 20_000
+    assert Image.open(io.BytesIO(jpeg)).size == (220, 220)
+    _, *silent, _ = await run(inference, request_in(inference, directory))
+    assert not any("preview" in step for step in silent)
+
+
 async def test_stops_at_the_next_step_with_a_checkpoint_when_the_stop_file_appears(
     inference: Inference, directory: Path
 ) -> None:
@@ -139,7 +198,9 @@ async def test_refuses_a_checkpoint_of_another_engine(inference: Inference, dire
         await run(inference, request_in(inference, directory, resume=written["path"]))
 
 
-@pytest.mark.parametrize("field", ["embeddings", "output", "checkpoint_dir", "stop_file", "resume"])
+@pytest.mark.parametrize(
+    "field", ["embeddings", "first_frame", "reference", "output", "checkpoint_dir", "stop_file", "resume"]
+)
 async def test_refuses_paths_outside_the_scratch_directory(
     inference: Inference, directory: Path, tmp_path: Path, field: str
 ) -> None:

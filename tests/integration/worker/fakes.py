@@ -86,6 +86,15 @@ class FakeJobs(job_service_pb2_grpc.JobServiceServicer):
             self.job.ClearField("lease_expires_at")
         return job_service_pb2.AdvanceJobResponse(job=self.job)
 
+    async def SaveOperation(self, request: Any, context: Context) -> Any:
+        self._note(request)
+        operations = {known.operation_id: known for known in self.job.artifacts.operations}
+        operations[request.operation.operation_id] = request.operation
+        kept = job_service_pb2.JobArtifacts(operations=operations.values())
+        self.job.artifacts.ClearField("operations")
+        self.job.artifacts.MergeFrom(kept)
+        return job_service_pb2.SaveOperationResponse(job=self.job)
+
     async def SaveCheckpoint(self, request: Any, context: Context) -> Any:
         self._note(request)
         self.checkpoints.insert(0, request.checkpoint)
@@ -101,6 +110,16 @@ class FakeJobs(job_service_pb2_grpc.JobServiceServicer):
         self.job.epoch += 1
         self.job.ClearField("lease_expires_at")
         return job_service_pb2.RequeueJobResponse(job=self.job)
+
+    async def BlockJob(self, request: Any, context: Context) -> Any:
+        self._note(request)
+        self.job.request.status = video_pb2.VIDEO_STATUS_BLOCKED
+        self.job.ClearField("lease_expires_at")
+        return job_service_pb2.BlockJobResponse(job=self.job)
+
+    async def GetJob(self, request: Any, context: Context) -> Any:
+        self.calls.append(request)
+        return job_service_pb2.GetJobResponse(job=self.job)
 
     async def FailJob(self, request: Any, context: Context) -> Any:
         self._note(request)
@@ -125,11 +144,20 @@ class FakeScheduler(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         yield scheduler_service_pb2.ConnectWorkerResponse(registered=registered)
         hearing = asyncio.create_task(self._hear(request_iterator))
         try:
-            while (order := await self._orders.get()) is not None:
+            while (order := await self._next_order(hearing)) is not None:
                 yield order
         finally:
             hearing.cancel()
             self.streams_ended += 1
+
+    async def _next_order(self, hearing: asyncio.Task[None]) -> scheduler_service_pb2.ConnectWorkerResponse | None:
+        """None when the worker has said its last word, or the test hangs up."""
+        order = asyncio.ensure_future(self._orders.get())
+        await asyncio.wait({order, hearing}, return_when=asyncio.FIRST_COMPLETED)
+        if order.done():
+            return order.result()
+        order.cancel()
+        return None
 
     def order(self, **order: Any) -> None:
         """Sends an order, e.g. `assign=`."""

@@ -8,13 +8,18 @@ from dataclasses import dataclass, field
 import pytest
 
 from kinemesh.encoder.v1 import encoder_service_pb2 as pb
+from kinemesh.orchestrator.v1 import job_service_pb2
 from kinemesh.video.v1 import video_pb2
+from services.common.catalogue import load_catalogue
 from services.common.errors import InvalidArgument
 from services.common.storage import ObjectRef, StoredObject
 from services.encoder import convert
 from services.encoder.domain import CacheStats, Embedding, Prompt
 from services.encoder.models import Encoded
 from services.encoder.usecases import EncodePrompt
+from tests.support.catalogue import SHIPPED
+
+CATALOGUE = load_catalogue(SHIPPED)
 
 
 @dataclass
@@ -137,9 +142,9 @@ def test_equal_texts_are_one_prompt() -> None:
     ("request_", "field"),
     [
         (pb.EncodePromptRequest(text_prompt=" ", model=video_pb2.MODEL_REFERENCE), "text_prompt"),
-        (pb.EncodePromptRequest(text_prompt="x" * 2001, model=video_pb2.MODEL_REFERENCE), "text_prompt"),
+        (pb.EncodePromptRequest(text_prompt="x" * 2501, model=video_pb2.MODEL_REFERENCE), "text_prompt"),
         (
-            pb.EncodePromptRequest(text_prompt="x", negative_prompt="y" * 2001, model=video_pb2.MODEL_REFERENCE),
+            pb.EncodePromptRequest(text_prompt="x", negative_prompt="y" * 2501, model=video_pb2.MODEL_REFERENCE),
             "negative_prompt",
         ),
         (pb.EncodePromptRequest(text_prompt="x"), "model"),
@@ -152,9 +157,16 @@ def test_a_wrong_field_is_named(request_: pb.EncodePromptRequest, field: str) ->
 
 
 def test_a_job_is_read_like_a_request() -> None:
-    from kinemesh.orchestrator.v1 import job_service_pb2
-
     job = job_service_pb2.Job()
     job.request.prompt_config.text_prompt, job.request.prompt_config.negative_prompt = "a red ball", "dark"
     job.request.generation_config.model = video_pb2.MODEL_REFERENCE
-    assert convert.to_prompt(convert.to_request(job)) == Prompt("a red ball", "dark", "REFERENCE")
+    assert convert.to_prompt(convert.to_request(job, CATALOGUE)) == Prompt("a red ball", "dark", "REFERENCE")
+
+
+def test_a_job_is_encoded_in_the_words_of_its_style() -> None:
+    job = job_service_pb2.Job()
+    job.request.prompt_config.text_prompt, job.request.prompt_config.style_preset = "a {prompt}", "night"
+    assert convert.to_request(job, CATALOGUE).text_prompt == "a {prompt} at night"
+    job.request.prompt_config.style_preset = "gone"
+    with pytest.raises(InvalidArgument):
+        convert.to_request(job, CATALOGUE)

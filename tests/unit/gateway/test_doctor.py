@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from gateway.cli.commands import EXIT_FAULT, app
 from gateway.cli.doctor import machine
 from gateway.cli.doctor.mesh import LocalMesh, check_gateway
+from gateway.cli.doctor.models import judge
+from kinemesh.video.v1.video_service_pb2 import DeployedModel
 
 
 def test_this_environment_is_well() -> None:
@@ -106,6 +108,14 @@ def test_a_gateway_that_is_not_there() -> None:
     (finding,) = check_gateway("http://127.0.0.1:1", "token")
     assert finding.verdict == "fault"
     assert "does not answer" in finding.detail
+
+
+def test_a_model_that_nobody_offers_is_named_with_what_it_may_lack() -> None:
+    deployed = [DeployedModel(name="REFERENCE", backend="triton"), DeployedModel(name="SORA", backend="provider")]
+    assert [finding.verdict for finding in judge(deployed, {"REFERENCE", "SORA"})] == ["ok"]
+    (finding,) = judge(deployed, {"REFERENCE"})
+    assert (finding.verdict, finding.detail) == ("warning", "no worker offers SORA")
+    assert "key" in finding.remedy
 
 
 def test_faults_have_an_exit_code_of_their_own_and_a_json_form() -> None:

@@ -50,6 +50,12 @@ def test_progress() -> None:
     }
 
 
+def test_progress_with_a_preview() -> None:
+    progress = ProgressEvent(step=5, preview_jpeg=b"\xff\xd8\xff")
+    message = to_message(_event(video_pb2.VIDEO_STATUS_GENERATING, progress=progress))
+    assert message["preview"] == "data:image/jpeg;base64,/9j/"
+
+
 def test_checkpoint_saved() -> None:
     saved = CheckpointSavedEvent(
         checkpoint_id="cp-001", step=30, total_steps=50, local_path="/nvme/step_30.safetensors", size_bytes=524_288_000

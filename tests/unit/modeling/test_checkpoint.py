@@ -30,6 +30,16 @@ def test_a_checkpoint_round_trips_to_the_bit(written: Path) -> None:
     assert sorted(file.name for file in written.parent.iterdir()) == ["step_3.json", "step_3.safetensors"]
 
 
+def test_all_that_is_carried_round_trips_too(tmp_path: Path) -> None:
+    carried = {"audio_latent": torch.randn(1, 3, 8), "solver.orders": torch.tensor([2, 1])}
+    write_checkpoint(tmp_path / "s.safetensors", replace(STATE, carried=carried, solver="unipc"), ORIGIN)
+    read = read_checkpoint(tmp_path / "s.safetensors", ORIGIN)
+    assert read.solver == "unipc"
+    assert {name: tensor.tolist() for name, tensor in read.carried.items()} == {
+        name: tensor.tolist() for name, tensor in carried.items()
+    }
+
+
 def test_the_manifest_says_what_is_left(written: Path) -> None:
     manifest = json.loads(manifest_path(written).read_text())
     assert manifest["step_number"] == 3

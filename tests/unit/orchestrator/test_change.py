@@ -28,10 +28,10 @@ def test_everything_active_can_fail_and_be_cancelled_with_a_new_epoch() -> None:
         assert TRANSITIONS[status, Status.CANCELLED]
 
 
-def test_only_workers_states_lead_back() -> None:
+def test_only_workers_states_and_a_move_lead_back() -> None:
     order = list(Status)
-    backward = {start for start, end in TRANSITIONS if order.index(end) < order.index(start)}
-    assert backward == WORKER_STATES
+    backward = {(start, end) for start, end in TRANSITIONS if order.index(end) < order.index(start)}
+    assert backward == {(start, Status.QUEUED) for start in WORKER_STATES} | {(Status.QUEUED, Status.PENDING)}
 
 
 @pytest.mark.parametrize("edge", sorted(ADVANCES))
@@ -94,11 +94,53 @@ def test_what_nobody_has_cannot_be_given_back(status: Status) -> None:
         change.give_back(make_job(status), "c")
 
 
-def test_only_before_and_after_generation_can_a_job_be_blocked() -> None:
+def test_a_job_is_blocked_by_our_checks_with_their_score_and_by_a_provider_s_without() -> None:
     assert change.block(make_job(Status.SAFETY_CHECKING), "c", "why", 0.91234).fields["post_gen_safety_score"] == 0.912
     assert "pre_gen_safety_score" in change.block(make_job(Status.ENCODING), "c", "why", 0.9).fields
+    assert not {"pre_gen_safety_score", "post_gen_safety_score"} & set(
+        change.block(make_job(Status.GENERATING), "c", "why", 1.0).fields
+    )
     with pytest.raises(FailedPrecondition):
-        change.block(make_job(Status.GENERATING), "c", "why", 0.9)
+        change.block(make_job(Status.VAE_DECODING), "c", "why", 0.9)
+
+
+def _plan(model: str) -> dict[str, object]:
+    return {
+        "model": model,
+        "num_inference_steps": 8,
+        "guidance_scale": "2.50",
+        "planned_step_ms": 10.0,
+        "planned_fixed_s": 1.0,
+        "work_limit_s": 7200.0,
+    }
+
+
+def test_a_moved_job_begins_anew_for_its_price_and_keeps_what_its_user_gave() -> None:
+    artifacts = {"prompt_embedding_uri": "s3://e", "reference_video": {}, "first_frame": {"uri": "s3://f"}}
+    job = make_job(
+        Status.QUEUED, model="SORA", fallbacks=[_plan("VEO3"), _plan("REFERENCE"), _plan("WAN")], percent=40,
+        artifacts={**artifacts, "operations": [{"operation_id": "x"}]}, current_step=30, started_at=NOW,
+    )  # fmt: skip
+    moved = change.move(job, "SORA", "REFERENCE", "c")
+    assert (moved.to, moved.lease) == (Status.PENDING, "drop")
+    fields = moved.fields
+    assert (fields["model"], fields["requested_model"], fields["total_steps"]) == ("REFERENCE", "SORA", 8)
+    assert fields["artifacts"] == {"first_frame": {"uri": "s3://f"}, "operations": [{"operation_id": "x"}]}
+    assert (fields["current_step"], fields["last_checkpoint_step"], fields["percent"]) == (0, 0, 40)
+    assert [plan["model"] for plan in fields["fallbacks"]] == ["WAN"]
+    assert fields["deadline"] == NOW + timedelta(hours=2)
+    assert fields["started_at"] is None
+    assert "cost_credits" not in fields
+
+
+@pytest.mark.parametrize(
+    ("status", "model", "to"),
+    [(Status.ASSIGNED, "SORA", "REFERENCE"), (Status.QUEUED, "VEO3", "REFERENCE"), (Status.QUEUED, "SORA", "GEN4")],
+)
+def test_a_job_moves_only_out_of_the_queue_and_where_its_user_allowed(status: Status, model: str, to: str) -> None:
+    job = make_job(status, model="SORA", fallbacks=[_plan("REFERENCE")])
+    with pytest.raises(FailedPrecondition, match="ILLEGAL_TRANSITION"):
+        change.move(job, model, to, "c")
 
 
 def test_generation_time_runs_from_the_worker_s_start() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,9 +14,12 @@ from kinemesh.video.v1 import video_service_pb2 as pb
 from services.common.catalogue import Catalogue
 from services.common.errors import InvalidArgument
 from services.orchestrator.domain.spec import VideoSpec, read_spec
+from tests.support.pictures import encoded, scene
 from tests.unit.orchestrator.builders import catalogue
 
 CATALOGUE = catalogue()
+PICTURE = encoded(scene())
+REFERENCE = "https://a.example/v.mp4"
 SECRET = f"whsec_{base64.b64encode(b's' * 24).decode()}"
 
 
@@ -33,6 +37,27 @@ def speaking(*, can_speak: bool) -> Catalogue:
     """The catalogue with a model that can, or cannot, speak."""
     entry = CATALOGUE.models["REFERENCE"].model_copy(update={"speech": can_speak})
     return CATALOGUE.model_copy(update={"models": {"REFERENCE": entry}})
+
+
+def narrow() -> Catalogue:
+    """The catalogue with a model that draws short, silent, wide clips."""
+    native = CATALOGUE.models["REFERENCE"].native.model_copy(update={"sizes": {"16:9": (64, 32)}, "max_duration_s": 8})
+    entry = CATALOGUE.models["REFERENCE"].model_copy(update={"native": native, "audio": None})
+    return CATALOGUE.model_copy(update={"models": {"REFERENCE": entry}})
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "text"),
+    [
+        ({"duration_seconds": 8.01}, "duration_seconds", "must be between 5 and 8"),
+        ({"aspect_ratio": "9:16"}, "aspect_ratio", "must be one of 16:9"),
+        ({"enable_audio": True}, "enable_audio", "the model makes no sound"),
+    ],
+)
+def test_what_the_model_cannot_draw_is_refused_with_what_it_can(fields: dict[str, Any], field: str, text: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        read_spec(pb.CreateVideoRequest(prompt="a lake", **fields), narrow())
+    assert [(violation.field, violation.description) for violation in caught.value.violations] == [(field, text)]
 
 
 def test_defaults_are_the_source_s_and_the_catalogue_s() -> None:
@@ -115,12 +140,64 @@ def test_a_contradicting_tier_is_refused() -> None:
     assert [violation.field for violation in refused(tier="fastest").violations] == ["tier"]
 
 
+def blind() -> Catalogue:
+    """The catalogue whose default model takes neither pictures nor videos, beside one that takes pictures."""
+    entry = CATALOGUE.models["REFERENCE"]
+    none = entry.model_copy(update={"first_frame": False, "reference_video": False})
+    pictures = entry.model_copy(update={"reference_video": False})
+    return CATALOGUE.model_copy(update={"models": {"REFERENCE": none, "WAN": pictures}})
+
+
 @pytest.mark.parametrize(
-    "fields", [{"first_frame_image": b"x"}, {"reference_video": "https://a.example/v"}, {"style_preset": "noir"}]
+    ("fields", "text"),
+    [
+        ({"first_frame_image": PICTURE}, "the model does not take one; of the deployed ones WAN do"),
+        ({"reference_video": REFERENCE}, "the model does not take one; nor does any other deployed one"),
+    ],
 )
-def test_fields_without_effect_are_refused(fields: dict[str, Any]) -> None:
+def test_what_the_model_does_not_take_names_those_that_do(fields: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        read_spec(pb.CreateVideoRequest(prompt="a lake", **fields), blind())
+    assert (caught.value.reason, caught.value.violations[0].description) == ("UNSUPPORTED_FIELD", text)
+
+
+def test_a_picture_and_a_video_to_begin_with() -> None:
+    spec = read(first_frame_image=PICTURE, reference_video=REFERENCE, reference_strength=0.25)
+    assert (spec.first_frame, spec.reference_video, spec.reference_strength) == (PICTURE, REFERENCE, Decimal("0.25"))
+    assert read(reference_video=REFERENCE).reference_strength == Decimal("0.70")
+    assert read().reference_strength is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "reason"),
+    [
+        ({"first_frame_image": b"x"}, "first_frame_image", "INVALID_FIELD"),
+        ({"reference_video": "ftp://a.example/v"}, "reference_video", "REFERENCE_VIDEO_REFUSED"),
+        ({"reference_video": "https://a@b.example/v"}, "reference_video", "REFERENCE_VIDEO_REFUSED"),
+        ({"reference_video": "https://a.example:22/v"}, "reference_video", "REFERENCE_VIDEO_REFUSED"),
+        ({"reference_strength": 0.5}, "reference_strength", "INVALID_FIELD"),
+        ({"reference_video": REFERENCE, "reference_strength": 0.0}, "reference_strength", "INVALID_FIELD"),
+        ({"reference_video": REFERENCE, "reference_strength": 1.01}, "reference_strength", "INVALID_FIELD"),
+        ({"style_preset": "noir"}, "style_preset", "INVALID_FIELD"),
+        ({"negative_prompt": "fog", "model": "realtime"}, "negative_prompt", "UNSUPPORTED_FIELD"),
+        ({"negative_prompt": "fog", "guidance_scale": 1.0}, "negative_prompt", "UNSUPPORTED_FIELD"),
+    ],
+)
+def test_what_is_wrong_or_without_effect_is_refused(fields: dict[str, Any], field: str, reason: str) -> None:
     error = refused(**fields)
-    assert (error.reason, error.violations[0].field) == ("UNSUPPORTED_FIELD", next(iter(fields)))
+    assert ([violation.field for violation in error.violations], error.reason) == ([field], reason)
+
+
+def test_a_style_puts_the_prompt_into_its_words() -> None:
+    spec = read(prompt="a lake", negative_prompt="fog", style_preset="night")
+    assert (spec.prompt, spec.negative_prompt) == ("a lake", "fog")
+    assert (spec.styled_prompt, spec.styled_negative_prompt) == ("a lake at night", "fog, bright day")
+    assert read().styled_prompt == "a lake"
+
+
+def test_guidance_gives_a_negative_prompt_its_effect() -> None:
+    assert read(negative_prompt="fog", model="realtime", guidance_scale=2.0).negative_prompt == "fog"
+    assert read(negative_prompt=" ", model="realtime")
 
 
 def test_sound_is_ambience_unless_said_otherwise() -> None:

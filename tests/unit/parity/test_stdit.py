@@ -1,7 +1,7 @@
 """Our attention modules, put together as Open-Sora's first STDiT block, against that block.
 
 Our own block differs from it on purpose: normalised queries and keys, a norm, shift, scale and gate of its own for the
-temporal branch, a norm before cross-attention. Those are taken off or left out here; rotary angles are zero.
+temporal branch, a norm before cross-attention. Those are left out here; rotary angles are zero.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as fn
 
 from triton_models.modeling.attention import CrossAttention, Heads, SpatialAttention, TemporalAttention, TemporalMode
-from triton_models.modeling.dit import _modulate
+from triton_models.modeling.dit import modulate
 
 from .golden import assert_parity, golden
 
@@ -26,16 +26,16 @@ def recorded() -> dict[str, Tensor]:
     return golden("stdit_block")
 
 
-def load(attention: Heads, weights: dict[str, Tensor], *, q: str, kv: str, out: str) -> Any:
-    """Fills an attention from projections that may be fused, and removes what STDiT has not."""
-    width = attention.to_q.in_features
+def load(kind: type[Heads], weights: dict[str, Tensor], *, q: str, kv: str, out: str) -> Any:
+    """Fills an attention from projections that may be fused."""
+    width = len(weights[f"{out}.bias"])
+    attention = kind(width, HEADS, normalised=False)
     for layer, name, rows in (
         (attention.to_q, q, slice(0, width)),
         (attention.to_kv, kv, slice(-2 * width, None)),
         (attention.out, out, slice(None)),
     ):
         layer.load_state_dict({part: weights[f"{name}.{part}"][rows] for part in ("weight", "bias")})
-    attention.q_norm, attention.k_norm = nn.Identity(), nn.Identity()  # type: ignore[assignment]
     return attention
 
 
@@ -43,21 +43,17 @@ def block_of_ours(recorded: dict[str, Tensor], index: int, x_BFSD: Tensor) -> Te
     weights = {key.split(".", 1)[1]: value for key, value in recorded.items() if key.startswith(f"block_{index}.")}
     width = x_BFSD.shape[-1]
     still_S, still_F = (torch.zeros(length, width // HEADS // 2) for length in (x_BFSD.shape[2], x_BFSD.shape[1]))
-    spatial = load(SpatialAttention(width, HEADS), weights, q="attn.qkv", kv="attn.qkv", out="attn.proj")
-    temporal = load(
-        TemporalAttention(width, HEADS), weights, q="attn_temp.qkv", kv="attn_temp.qkv", out="attn_temp.proj"
-    )
-    cross = load(
-        CrossAttention(width, HEADS), weights, q="cross_attn.q_linear", kv="cross_attn.kv_linear", out="cross_attn.proj"
-    )
+    spatial = load(SpatialAttention, weights, q="attn.qkv", kv="attn.qkv", out="attn.proj")
+    temporal = load(TemporalAttention, weights, q="attn_temp.qkv", kv="attn_temp.qkv", out="attn_temp.proj")
+    cross = load(CrossAttention, weights, q="cross_attn.q_linear", kv="cross_attn.kv_linear", out="cross_attn.proj")
     rows = (weights["scale_shift_table"] + recorded["modulation"])[:, None].unbind(2)
     shift, scale, gate, feed_shift, feed_scale, feed_gate = rows
-    x_BFSD = x_BFSD + gate[:, :, None] * spatial(_modulate(x_BFSD, shift, scale), still_S)
+    x_BFSD = x_BFSD + gate[:, :, None] * spatial(modulate(x_BFSD, shift, scale), still_S)
     places = recorded["temporal_positions"][:, :, None] if index == 0 else torch.zeros(())
     x_BFSD = x_BFSD + gate[:, :, None] * temporal(x_BFSD + places, still_F, TemporalMode())
     mask = torch.arange(recorded["text"].shape[1]) < recorded["lengths"][:, None]
     x_BFSD = x_BFSD + cross(x_BFSD.flatten(1, 2), recorded["text"], mask).view(x_BFSD.shape)
-    hidden = fn.linear(_modulate(x_BFSD, feed_shift, feed_scale), weights["mlp.fc1.weight"], weights["mlp.fc1.bias"])
+    hidden = fn.linear(modulate(x_BFSD, feed_shift, feed_scale), weights["mlp.fc1.weight"], weights["mlp.fc1.bias"])
     fed = fn.linear(fn.gelu(hidden, approximate="tanh"), weights["mlp.fc2.weight"], weights["mlp.fc2.bias"])
     return x_BFSD + feed_gate[:, :, None] * fed
 

@@ -101,8 +101,8 @@ def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
     [
         ("", "", "text_prompt"),
         ("  ", "", "text_prompt"),
-        ("x" * 2001, "", "text_prompt"),
-        ("x", "y" * 2001, "negative_prompt"),
+        ("x" * 2501, "", "text_prompt"),
+        ("x", "y" * 2501, "negative_prompt"),
     ],
 )
 def test_prompts_out_of_range_are_refused(prompt: str, negative: str, field: str) -> None:

@@ -45,6 +45,10 @@ def test_the_sources_example_is_read() -> None:
     assert job.enqueued_at.isoformat() == "2026-01-28T10:30:00+00:00"
 
 
+def test_a_provider_s_job_has_no_embeddings() -> None:
+    assert not parse(_with(prompt_embedding_path="")).prompt_embedding_path
+
+
 def test_fields_of_later_versions_are_passed_over() -> None:
     assert parse(_with(color="blue")) == parse(_with())
 
@@ -60,7 +64,7 @@ def test_fields_of_later_versions_are_passed_over() -> None:
         (_with(tier="FAST"), "tier"),
         (_with(priority=-1), "priority"),
         (_with(model="mochi\n"), "model"),
-        (_with(prompt_embedding_path=""), "prompt_embedding_path"),
+        (_with(prompt_embedding_path=None), "prompt_embedding_path"),
         (_with(enqueued_at="2026-01-28T10:30:00"), "enqueued_at"),
         (_with_config(duration_seconds=0), "config.duration_seconds"),
         (_with_config(resolution="8K"), "config.resolution"),

@@ -11,24 +11,33 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.support.catalogue import reference_at
 from triton_models.modeling.pipeline import encode_picture
-from triton_models.serving.dit import DitEngine, plan_of
+from triton_models.modeling.reference import ReferenceModel, load_reference, load_text_encoder
+from triton_models.serving.denoiser import DenoiserEngine
 from triton_models.serving.errors import CheckpointRefused, InvalidRequest
 from triton_models.serving.files import read_latents
 from triton_models.serving.parameters import ModelParameters
+from triton_models.serving.reference import ReferenceDenoiser, plan_of
 from triton_models.serving.requests import DitRequest, parse
 
 WEIGHTS = Path(__file__).parents[3] / "triton_models" / "weights" / "reference"
 
 
+@pytest.fixture(scope="module")
+def model() -> ReferenceModel:
+    return load_reference(WEIGHTS)
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> DitEngine:
-    return DitEngine.load(ModelParameters(WEIGHTS, tmp_path, 1))
+def engine(tmp_path: Path, model: ReferenceModel) -> DenoiserEngine:
+    parameters = ModelParameters(reference_at(WEIGHTS), tmp_path, 1)
+    return DenoiserEngine.load(parameters, lambda _: ReferenceDenoiser(model))
 
 
-def request_with(engine: DitEngine, **changes: Any) -> str:
+def request_with(engine: DenoiserEngine, **changes: Any) -> str:
     scratch = engine.scratch_dir
-    prompt = engine.model.text.encode("a red ball bouncing on green grass")
+    prompt = load_text_encoder(WEIGHTS).encode("a red ball bouncing on green grass")
     embeddings = {"text_embeddings": prompt.embeddings, "text_mask": prompt.mask.to(torch.uint8)}
     save_file(embeddings, scratch / "embeddings.safetensors")
     picture = np.random.default_rng(2).integers(0, 256, (60, 90, 3), dtype=np.uint8)
@@ -50,17 +59,17 @@ def request_with(engine: DitEngine, **changes: Any) -> str:
     return json.dumps({name: value for name, value in (fields | changes).items() if value is not None})
 
 
-def test_the_clip_begins_with_the_picture(engine: DitEngine) -> None:
+def test_the_clip_begins_with_the_picture(engine: DenoiserEngine, model: ReferenceModel) -> None:
     text = request_with(engine)
     *_, result = engine.run(text)
     assert result["type"] == "result"
-    plan = plan_of(engine.model.config, parse(DitRequest, text, engine.scratch_dir))
+    plan = plan_of(model.config, parse(DitRequest, text, engine.scratch_dir))
     picture = np.random.default_rng(2).integers(0, 256, (60, 90, 3), dtype=np.uint8)
     latents = read_latents(engine.scratch_dir / "latents.safetensors")
-    assert torch.equal(latents[:, :1], encode_picture(engine.model, plan, picture))
+    assert torch.equal(latents[:, :1], encode_picture(model, plan, picture))
 
 
-def test_a_checkpoint_of_a_clip_with_a_picture_is_not_one_without(engine: DitEngine) -> None:
+def test_a_checkpoint_of_a_clip_with_a_picture_is_not_one_without(engine: DenoiserEngine) -> None:
     checkpoints = [path for message in engine.run(request_with(engine)) for path in message.get("checkpoints", [])]
     resume = str(checkpoints[0]["path"])
     assert list(engine.run(request_with(engine, resume=resume)))[-1]["type"] == "result"
@@ -77,7 +86,7 @@ def test_a_checkpoint_of_a_clip_with_a_picture_is_not_one_without(engine: DitEng
         {"picture": torch.zeros(0, 4, 3, dtype=torch.uint8)},
     ],
 )
-def test_what_is_no_picture_is_refused(engine: DitEngine, tensors: dict[str, torch.Tensor]) -> None:
+def test_what_is_no_picture_is_refused(engine: DenoiserEngine, tensors: dict[str, torch.Tensor]) -> None:
     text = request_with(engine)
     save_file(tensors, engine.scratch_dir / "picture.safetensors")
     with pytest.raises(InvalidRequest, match="first frame"):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from triton_models.serving.dit import DitEngine
+from tests.support.catalogue import reference_at
+from triton_models.serving.denoiser import DenoiserEngine
 from triton_models.serving.parameters import ModelParameters
+from triton_models.serving.reference import ReferenceDenoiser
 
 SHIPPED = Path(__file__).parents[3] / "triton_models" / "weights" / "reference"
 
 
 def test_the_shipped_weights_are_healthy(tmp_path: Path) -> None:
-    engine = DitEngine.load(ModelParameters(weights_dir=SHIPPED, scratch_dir=tmp_path, threads=1))
+    parameters = ModelParameters(reference_at(SHIPPED), tmp_path, threads=1)
+    engine = DenoiserEngine.load(parameters, ReferenceDenoiser.load)
     (answer,) = engine.run('{"probe": true}')
     assert answer["healthy"]

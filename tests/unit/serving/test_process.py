@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.support.catalogue import reference_at, write_catalogue
 from triton_models.serving.audio import wav_bytes
 from triton_models.serving.errors import InvalidRequest
 from triton_models.serving.files import read_embeddings, read_latents, write_latents
@@ -24,15 +25,34 @@ def triton_args(directory: Path, **given: str) -> dict[str, str]:
 
 
 def test_the_environment_overrides_the_parameters(tmp_path: Path) -> None:
-    args = triton_args(tmp_path, weights_dir="../../weights", scratch_dir="/scratch", threads="2")
-    assert ModelParameters.from_triton(args, {}) == ModelParameters(tmp_path / "weights", Path("/scratch"), 2)
-    environ = {"KINEMESH_SCRATCH_DIRECTORY": str(tmp_path), "KINEMESH_TRITON_THREADS": "1"}
-    assert ModelParameters.from_triton(args, environ) == ModelParameters(tmp_path / "weights", tmp_path, 1)
+    write_catalogue(tmp_path, tmp_path / "weights")
+    (tmp_path / "repository" / "dit").mkdir(parents=True)
+    given = {"model": "REFERENCE", "catalogue": "../../catalogue.yaml", "scratch_dir": "/scratch", "threads": "2"}
+    args = triton_args(tmp_path, **given, device="auto")
+    entry = reference_at(tmp_path / "weights")
+    assert ModelParameters.from_triton(args, {}) == ModelParameters(entry, Path("/scratch"), 2)
+    environ = {
+        "KINEMESH_SCRATCH_DIRECTORY": str(tmp_path),
+        "KINEMESH_TRITON_THREADS": "1",
+        "KINEMESH_TRITON_DEVICE": "cpu",
+    }
+    assert ModelParameters.from_triton(args, environ) == ModelParameters(entry, tmp_path, 1, "cpu")
+    elsewhere = write_catalogue(tmp_path / "repository", tmp_path / "other")
+    moved = ModelParameters.from_triton(args, {"KINEMESH_CATALOGUE_PATH": str(elsewhere)})
+    assert moved.entry.weights == tmp_path / "other"
 
 
 def test_a_missing_parameter_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="scratch_dir, threads"):
-        ModelParameters.from_triton(triton_args(tmp_path, weights_dir="x"), {})
+    with pytest.raises(ValueError, match="scratch_dir, threads, device"):
+        ModelParameters.from_triton(triton_args(tmp_path, model="REFERENCE", catalogue="x"), {})
+
+
+def test_a_model_that_the_catalogue_lacks_is_named(tmp_path: Path) -> None:
+    path = write_catalogue(tmp_path, tmp_path)
+    given = {"catalogue": str(path), "scratch_dir": "/scratch", "threads": "1", "device": "auto"}
+    args = triton_args(tmp_path, model="MOCHI1", **given)
+    with pytest.raises(ValueError, match="no model MOCHI1"):
+        ModelParameters.from_triton(args, {})
 
 
 def test_numpy_2_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +63,7 @@ def test_numpy_2_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_latents_survive_the_disk(tmp_path: Path) -> None:
     latent = torch.randn(1, 2, 4, 4, 16)
-    described = write_latents(tmp_path / "latents.safetensors", latent)
+    described = write_latents(tmp_path / "latents.safetensors", {"latent": latent})
     assert (described["shape"], described["dtype"]) == ([1, 2, 4, 4, 16], "float32")
     assert torch.equal(read_latents(Path(described["path"])), latent)
 

@@ -12,11 +12,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.support.catalogue import reference_at
 from tests.support.weights import write_random_weights
 from triton_models.modeling.speech.lips import LipRefiner
 from triton_models.serving.audio import AudioEngine
+from triton_models.serving.decoder import DecoderEngine
 from triton_models.serving.parameters import ModelParameters
-from triton_models.serving.video_vae import VideoVaeEngine
+from triton_models.serving.reference import ReferenceDecoder
+from triton_models.serving.reference_sound import ReferenceSoundMaker
 
 PROMPT = 'a man says "hello mom"'
 
@@ -33,7 +36,7 @@ def parameters(tmp_path_factory: pytest.TempPathFactory, speech_directory: Path)
     )
     latents = torch.randn(1, 7, 8, 14, 16, generator=torch.Generator().manual_seed(0))
     save_file({"latent": latents}, scratch / "latents.safetensors")
-    return ModelParameters(weights, scratch.resolve(), threads=1)
+    return ModelParameters(reference_at(weights), scratch.resolve(), threads=1)
 
 
 def sound(parameters: ModelParameters, engine: AudioEngine, **changes: Any) -> dict[str, Any]:
@@ -56,7 +59,7 @@ def sound(parameters: ModelParameters, engine: AudioEngine, **changes: Any) -> d
 
 
 def test_the_voice_is_in_the_sound_and_in_the_record(parameters: ModelParameters) -> None:
-    engine = AudioEngine.load(parameters)
+    engine = AudioEngine.load(parameters, ReferenceSoundMaker.load)
     spoken, silent = sound(parameters, engine), sound(parameters, engine, include_speech=False)
     speech = spoken["record"]["speech"]
     assert spoken["sha256"] != silent["sha256"]
@@ -68,7 +71,7 @@ def test_the_voice_is_in_the_sound_and_in_the_record(parameters: ModelParameters
 
 
 def test_where_nothing_is_to_be_said_the_record_says_so(parameters: ModelParameters) -> None:
-    engine = AudioEngine.load(parameters)
+    engine = AudioEngine.load(parameters, ReferenceSoundMaker.load)
     result = sound(parameters, engine, prompt="a lake at sunset")
     assert result["record"]["omitted"] == ["speech"]
     assert "speech" not in result["record"]
@@ -77,10 +80,11 @@ def test_where_nothing_is_to_be_said_the_record_says_so(parameters: ModelParamet
 
 def test_a_model_without_a_voice_stays_silent(parameters: ModelParameters, tmp_path: Path) -> None:
     mute = tmp_path / "weights"
-    shutil.copytree(parameters.weights_dir, mute)
+    shutil.copytree(parameters.entry.weights, mute)
     for file in mute.glob("speech*"):
         file.unlink()
-    result = sound(parameters, AudioEngine.load(ModelParameters(mute, parameters.scratch_dir, threads=1)))
+    silent = ModelParameters(reference_at(mute), parameters.scratch_dir, threads=1)
+    result = sound(parameters, AudioEngine.load(silent, ReferenceSoundMaker.load))
     assert result["record"]["omitted"] == ["speech"]
 
 
@@ -88,7 +92,8 @@ def test_the_lips_of_a_face_are_compared_with_the_voice(
     parameters: ModelParameters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LipRefiner, "shows_face", lambda *_: True)
-    face = sound(parameters, AudioEngine.load(parameters))["record"]["speech"]["lip_sync"]["face"]
+    engine = AudioEngine.load(parameters, ReferenceSoundMaker.load)
+    face = sound(parameters, engine)["record"]["speech"]["lip_sync"]["face"]
     assert set(face) == {
         "offset_ms", "confidence", "moved_lips_offset_ms", "moved_lips_confidence", "applied_shift_ms",
     }  # fmt: skip
@@ -100,7 +105,7 @@ def frames(parameters: ModelParameters, spoken: dict[str, Any] | None) -> np.nda
         "tier": "STANDARD", "aspect_ratio": "16:9", "duration_s": 2,
         "latents": str(scratch / "latents.safetensors"), "output_dir": str(scratch / "chunks"), "spoken": spoken,
     }  # fmt: skip
-    messages = list(VideoVaeEngine.load(parameters).run(json.dumps(request)))
+    messages = list(DecoderEngine.load(parameters, ReferenceDecoder.load).run(json.dumps(request)))
     chunks = [message["path"] for message in messages if message["type"] == "chunk"]
     plan = messages[0]
     return np.concatenate(

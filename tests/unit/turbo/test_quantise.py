@@ -30,9 +30,7 @@ def model(weights: Path) -> ReferenceModel:
     return with_student(load_reference(weights), weights / STUDENT_FILE)
 
 
-def test_layers_that_become_integers_are_calibrated(
-    model: ReferenceModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_layers_that_become_integers_are_calibrated(model: ReferenceModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantise, "CALIBRATION_CLIPS", 1)
     student = model.transformer(student=True)
     peaks = student_peaks(model)

@@ -13,11 +13,12 @@ import pytest
 from kinemesh.orchestrator.v1 import job_service_pb2
 from kinemesh.video.v1 import video_pb2
 from services.common.errors import DataLoss, NotFound, Unavailable
-from services.worker.assignment import Failure, first_state, model_name
+from services.worker.assignment import Failure, first_state
 from services.worker.errors import ModelBrokenError, ModelFailedError, TritonUnavailableError
 from services.worker.scratch import Scratch
 from services.worker.settings import Settings
 from services.worker.threads import in_thread
+from services.worker.work import model_name
 
 
 def test_a_job_begins_at_the_first_state_whose_result_is_missing() -> None:

@@ -54,8 +54,8 @@ def catalogue(**memory_gb: float) -> Catalogue:
             "weights": Path(),
             "memory_gb": memory_gb[name],
             "price_multiplier": 1,
-            "speech": False,
-            "tiers": {},
+            "native": {"sizes": {"16:9": [64, 32]}, "fps": 12, "max_duration_s": 60},
+            "tiers": {"STANDARD": {"steps": 4, "guidance_scale": 1, "step_ms": 1, "fixed_s": 0, "deadline_s": 60}},
         }
 
     models = {name: entry(name) for name in memory_gb}

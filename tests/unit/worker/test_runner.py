@@ -49,8 +49,8 @@ class Models:
     async def ensure(self, name: str) -> Any:
         raise ModelBrokenError(name)
 
-    async def repair(self, name: str) -> None:
-        self._told.append("repaired")
+    async def recover(self, name: str, error: Exception) -> None:
+        self._told.append("recovered")
 
 
 class Bench:
@@ -88,7 +88,7 @@ async def test_a_full_disk_gives_the_job_to_another_worker(bench: Bench, monkeyp
 
 async def test_a_broken_model_is_repaired_after_its_job_has_gone(bench: Bench) -> None:
     assert await bench.run() == "ASSIGNMENT_OUTCOME_FAILED"
-    assert bench.told == ["failed", "repaired"]
+    assert bench.told == ["failed", "recovered"]
 
 
 async def test_nothing_of_an_assignment_is_left(bench: Bench, tmp_path: Path) -> None:

@@ -10,13 +10,15 @@ import pytest
 
 from services.worker.session import SchedulerSession
 
+_MODELS: Any = SimpleNamespace(names=["REFERENCE"])
+
 
 @pytest.mark.parametrize("error", [asyncio.InvalidStateError(), TimeoutError(), ConnectionError()])
 async def test_a_broken_stream_is_opened_again(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     attempts: list[str] = []
     state: Any = SimpleNamespace(available=True, changed=asyncio.Event())
     agent: Any = SimpleNamespace(drain=lambda: None, settle=_settled)
-    worker = SchedulerSession(("a:1", "b:2"), agent, state, snapshot=_no_snapshot, models=[])
+    worker = SchedulerSession(("a:1", "b:2"), agent, state, snapshot=_no_snapshot, models=_MODELS)
 
     async def connect(address: str) -> None:
         attempts.append(address)
@@ -35,7 +37,7 @@ async def test_a_worker_is_back_as_soon_as_triton_is(monkeypatch: pytest.MonkeyP
     attempts: list[str] = []
     state: Any = SimpleNamespace(available=False, changed=asyncio.Event())
     agent: Any = SimpleNamespace(drain=lambda: None, settle=_settled)
-    worker = SchedulerSession(("a:1",), agent, state, snapshot=_no_snapshot, models=[])
+    worker = SchedulerSession(("a:1",), agent, state, snapshot=_no_snapshot, models=_MODELS)
     looked = 0
 
     async def sleep(seconds: float) -> None:

@@ -88,7 +88,7 @@ class TimedCrossAttention(Heads):
             nn.init.normal_(linear.weight[:width], std=0.1 / math.sqrt(width))
             nn.init.ones_(linear.bias[:width])
         for norm in (self.q_norm, self.k_norm):
-            nn.init.constant_(norm.gain, self._SHARPNESS)
+            nn.init.constant_(norm.get_parameter("gain"), self._SHARPNESS)
 
     def forward(self, x_BLD: Tensor, picture_BLD: Tensor, seconds_L: Tensor) -> Tensor:
         """Takes and returns [B, L, D]; token i of both is at `seconds_L[i]`."""

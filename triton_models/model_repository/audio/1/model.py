@@ -9,6 +9,7 @@ import triton_python_backend_utils as pb_utils
 
 from triton_models.serving.audio import AudioEngine
 from triton_models.serving.parameters import ModelParameters
+from triton_models.serving.reference_sound import ReferenceSoundMaker
 from triton_models.serving.respond import respond_each
 
 
@@ -17,7 +18,8 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Loads the weights named by config.pbtxt or the environment."""
-        self._engine = AudioEngine.load(ModelParameters.from_triton(args, os.environ))
+        parameters = ModelParameters.from_triton(args, os.environ)
+        self._engine = AudioEngine.load(parameters, ReferenceSoundMaker.load)
 
     def execute(self, requests: list[Any]) -> None:
         """Streams the responses of each request."""

@@ -1,4 +1,4 @@
-"""The denoising transformer: answers one response per step; see `triton_models.serving.dit`."""
+"""The denoising transformer: answers one response per step; see `triton_models.serving.denoiser`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from triton_models.serving.dit import DitEngine
+from triton_models.serving.denoiser import DenoiserEngine
 from triton_models.serving.parameters import ModelParameters
+from triton_models.serving.reference import ReferenceDenoiser
 from triton_models.serving.respond import respond_each
 
 
@@ -17,7 +18,8 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Loads the weights named by config.pbtxt or the environment."""
-        self._engine = DitEngine.load(ModelParameters.from_triton(args, os.environ))
+        parameters = ModelParameters.from_triton(args, os.environ)
+        self._engine = DenoiserEngine.load(parameters, ReferenceDenoiser.load)
 
     def execute(self, requests: list[Any]) -> None:
         """Streams the responses of each request."""

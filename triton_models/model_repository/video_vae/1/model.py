@@ -1,4 +1,4 @@
-"""The video decoder: answers one response per chunk of frames; see `triton_models.serving.video_vae`."""
+"""The video decoder: answers one response per chunk of frames; see `triton_models.serving.decoder`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
+from triton_models.serving.decoder import DecoderEngine
 from triton_models.serving.parameters import ModelParameters
+from triton_models.serving.reference import ReferenceDecoder
 from triton_models.serving.respond import respond_each
-from triton_models.serving.video_vae import VideoVaeEngine
 
 
 class TritonPythonModel:
@@ -17,7 +18,8 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Loads the weights named by config.pbtxt or the environment."""
-        self._engine = VideoVaeEngine.load(ModelParameters.from_triton(args, os.environ))
+        parameters = ModelParameters.from_triton(args, os.environ)
+        self._engine = DecoderEngine.load(parameters, ReferenceDecoder.load)
 
     def execute(self, requests: list[Any]) -> None:
         """Streams the responses of each request."""

@@ -86,6 +86,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The video has no files: it is not COMPLETED. NOT_FOUND, HTTP 404."""
     ERROR_REASON_UPGRADE_REQUIRED: _ErrorReason.ValueType  # 31
     """The path serves a WebSocket and was asked without an upgrade. FAILED_PRECONDITION, HTTP 426."""
+    ERROR_REASON_REFERENCE_VIDEO_REFUSED: _ErrorReason.ValueType  # 32
+    """The address of the reference video does not lead to a public HTTPS address. INVALID_ARGUMENT, HTTP 400."""
+    ERROR_REASON_REFERENCE_VIDEO_UNUSABLE: _ErrorReason.ValueType  # 33
+    """The reference video could not be fetched, or is none that can be used; only a job's error code, whose text says why."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The machine-readable reason of every error a Kinemesh service answers. Travels without its prefix as
@@ -156,4 +160,8 @@ ERROR_REASON_VIDEO_NOT_READY: ErrorReason.ValueType  # 30
 """The video has no files: it is not COMPLETED. NOT_FOUND, HTTP 404."""
 ERROR_REASON_UPGRADE_REQUIRED: ErrorReason.ValueType  # 31
 """The path serves a WebSocket and was asked without an upgrade. FAILED_PRECONDITION, HTTP 426."""
+ERROR_REASON_REFERENCE_VIDEO_REFUSED: ErrorReason.ValueType  # 32
+"""The address of the reference video does not lead to a public HTTPS address. INVALID_ARGUMENT, HTTP 400."""
+ERROR_REASON_REFERENCE_VIDEO_UNUSABLE: ErrorReason.ValueType  # 33
+"""The reference video could not be fetched, or is none that can be used; only a job's error code, whose text says why."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -27,7 +27,7 @@ class EncodePromptRequest(_message.Message):
     NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     text_prompt: _builtins.str
-    """The prompt, 1 to 2000 code points."""
+    """The prompt in the words of its style preset, 1 to 2500 code points."""
     negative_prompt: _builtins.str
     """What to steer away from; empty for the model's learned null text."""
     model: _video_pb2.Model.ValueType

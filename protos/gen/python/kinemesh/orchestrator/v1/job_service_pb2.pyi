@@ -65,6 +65,8 @@ class _RequeueReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Requeue
     """A more urgent job takes the worker; attempts do not rise."""
     REQUEUE_REASON_WORKER_LOST: _RequeueReason.ValueType  # 3
     """The worker could not be reached or refused the job; attempts rise."""
+    REQUEUE_REASON_PROVIDER_UNAVAILABLE: _RequeueReason.ValueType  # 4
+    """The provider behind the job's model cannot be reached or takes nothing now; attempts do not rise."""
 
 class RequeueReason(_RequeueReason, metaclass=_RequeueReasonEnumTypeWrapper):
     """Why a worker gives a job back."""
@@ -77,6 +79,8 @@ REQUEUE_REASON_PREEMPTED: RequeueReason.ValueType  # 2
 """A more urgent job takes the worker; attempts do not rise."""
 REQUEUE_REASON_WORKER_LOST: RequeueReason.ValueType  # 3
 """The worker could not be reached or refused the job; attempts rise."""
+REQUEUE_REASON_PROVIDER_UNAVAILABLE: RequeueReason.ValueType  # 4
+"""The provider behind the job's model cannot be reached or takes nothing now; attempts do not rise."""
 Global___RequeueReason: _TypeAlias = RequeueReason  # noqa: Y015
 
 @_typing.final
@@ -92,6 +96,7 @@ class Job(_message.Message):
     LEASE_EXPIRES_AT_FIELD_NUMBER: _builtins.int
     ARTIFACTS_FIELD_NUMBER: _builtins.int
     DEADLINE_FIELD_NUMBER: _builtins.int
+    FALLBACKS_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """The fencing token."""
     rev: _builtins.int
@@ -114,6 +119,10 @@ class Job(_message.Message):
     def deadline(self) -> _timestamp_pb2.Timestamp:
         """When the job is given up, by the database's clock."""
 
+    @_builtins.property
+    def fallbacks(self) -> _containers.RepeatedScalarFieldContainer[_video_pb2.Model.ValueType]:
+        """Models that it may be moved to, the first choice first; empty unless its user allowed it."""
+
     def __init__(
         self,
         *,
@@ -124,10 +133,11 @@ class Job(_message.Message):
         lease_expires_at: _timestamp_pb2.Timestamp | None = ...,
         artifacts: Global___JobArtifacts | None = ...,
         deadline: _timestamp_pb2.Timestamp | None = ...,
+        fallbacks: _abc.Iterable[_video_pb2.Model.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["artifacts", b"artifacts", "deadline", b"deadline", "lease_expires_at", b"lease_expires_at", "request", b"request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifacts", b"artifacts", "attempts", b"attempts", "deadline", b"deadline", "epoch", b"epoch", "lease_expires_at", b"lease_expires_at", "request", b"request", "rev", b"rev"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifacts", b"artifacts", "attempts", b"attempts", "deadline", b"deadline", "epoch", b"epoch", "fallbacks", b"fallbacks", "lease_expires_at", b"lease_expires_at", "request", b"request", "rev", b"rev"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -146,6 +156,9 @@ class JobArtifacts(_message.Message):
     TRANSCODED_FIELD_NUMBER: _builtins.int
     LATENT_FIELD_NUMBER: _builtins.int
     AUDIO_RECORD_FIELD_NUMBER: _builtins.int
+    FIRST_FRAME_FIELD_NUMBER: _builtins.int
+    REFERENCE_VIDEO_FIELD_NUMBER: _builtins.int
+    OPERATIONS_FIELD_NUMBER: _builtins.int
     prompt_embedding_uri: _builtins.str
     """Prompt (and negative prompt) embeddings, safetensors."""
     @_builtins.property
@@ -172,6 +185,20 @@ class JobArtifacts(_message.Message):
     def audio_record(self) -> Global___Artifact:
         """What is known of the sound: its offset from the picture, what was asked for and is missing; a JSON object."""
 
+    @_builtins.property
+    def first_frame(self) -> Global___Artifact:
+        """Picture that the clip begins with, PNG in RGB; present from the start where one was given."""
+
+    @_builtins.property
+    def reference_video(self) -> Global___Artifact:
+        """Video that the clip is made after, at the model's native size and rate and no longer than the clip: FFV1 in Matroska.
+        Present from QUEUED on where one was given.
+        """
+
+    @_builtins.property
+    def operations(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProviderOperation]:
+        """Operations begun at providers, oldest first; written by SaveOperation alone."""
+
     def __init__(
         self,
         *,
@@ -182,14 +209,55 @@ class JobArtifacts(_message.Message):
         transcoded: Global___Artifact | None = ...,
         latent: _latent_pb2.Video3DLatent | None = ...,
         audio_record: Global___Artifact | None = ...,
+        first_frame: Global___Artifact | None = ...,
+        reference_video: Global___Artifact | None = ...,
+        operations: _abc.Iterable[Global___ProviderOperation] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "audio_record", b"audio_record", "latent", b"latent", "latents", b"latents", "mezzanine", b"mezzanine", "transcoded", b"transcoded"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "audio_record", b"audio_record", "first_frame", b"first_frame", "latent", b"latent", "latents", b"latents", "mezzanine", b"mezzanine", "reference_video", b"reference_video", "transcoded", b"transcoded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "audio_record", b"audio_record", "latent", b"latent", "latents", b"latents", "mezzanine", b"mezzanine", "prompt_embedding_uri", b"prompt_embedding_uri", "transcoded", b"transcoded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "audio_record", b"audio_record", "first_frame", b"first_frame", "latent", b"latent", "latents", b"latents", "mezzanine", b"mezzanine", "operations", b"operations", "prompt_embedding_uri", b"prompt_embedding_uri", "reference_video", b"reference_video", "transcoded", b"transcoded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___JobArtifacts: _TypeAlias = JobArtifacts  # noqa: Y015
+
+@_typing.final
+class ProviderOperation(_message.Message):
+    """A video that a provider was asked to make. It is committed before anything relies on it, so that whoever has the job next goes on
+    waiting for the same one.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    COST_USD_FIELD_NUMBER: _builtins.int
+    operation_id: _builtins.str
+    """The provider's id of it; primary key within the job."""
+    model: _builtins.str
+    """The model it is of, a kinemesh.video.v1.Model without prefix."""
+    failed: _builtins.bool
+    """Whether it came to nothing, so that another may be begun."""
+    cost_usd: _builtins.str
+    """What the provider charges for it, US dollars, a decimal with at most four digits after the point; absent until known."""
+    def __init__(
+        self,
+        *,
+        operation_id: _builtins.str = ...,
+        model: _builtins.str = ...,
+        failed: _builtins.bool = ...,
+        cost_usd: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "cost_usd", b"cost_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "cost_usd", b"cost_usd", "failed", b"failed", "model", b"model", "operation_id", b"operation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_usd) -> _WhichOneofReturnType__cost_usd | None: ...
+
+Global___ProviderOperation: _TypeAlias = ProviderOperation  # noqa: Y015
 
 @_typing.final
 class Artifact(_message.Message):
@@ -279,19 +347,23 @@ class AssignJobRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     WORKER_ID_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The job."""
     worker_id: _builtins.str
     """The worker that gets it."""
+    model: _video_pb2.Model.ValueType
+    """The model that the worker was chosen for; a job that is of another by now is refused with ILLEGAL_TRANSITION. UNSPECIFIED for any."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         worker_id: _builtins.str = ...,
+        model: _video_pb2.Model.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "request_id", b"request_id", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -326,6 +398,60 @@ class AssignJobResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AssignJobResponse: _TypeAlias = AssignJobResponse  # noqa: Y015
+
+@_typing.final
+class MoveJobRequest(_message.Message):
+    """Moves a job to another model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    FROM_MODEL_FIELD_NUMBER: _builtins.int
+    TO_MODEL_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The job."""
+    from_model: _video_pb2.Model.ValueType
+    """The model it waits for."""
+    to_model: _video_pb2.Model.ValueType
+    """The model that shall draw it."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        from_model: _video_pb2.Model.ValueType = ...,
+        to_model: _video_pb2.Model.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_model", b"from_model", "request_id", b"request_id", "to_model", b"to_model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveJobRequest: _TypeAlias = MoveJobRequest  # noqa: Y015
+
+@_typing.final
+class MoveJobResponse(_message.Message):
+    """A moved job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___Job:
+        """The job after the change."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveJobResponse: _TypeAlias = MoveJobResponse  # noqa: Y015
 
 @_typing.final
 class RenewLeaseRequest(_message.Message):
@@ -391,6 +517,7 @@ class ReportProgressRequest(_message.Message):
     STEP_TIME_MS_FIELD_NUMBER: _builtins.int
     WORKER_ID_FIELD_NUMBER: _builtins.int
     GPU_UTILIZATION_FIELD_NUMBER: _builtins.int
+    PREVIEW_JPEG_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The job."""
     epoch: _builtins.int
@@ -407,6 +534,8 @@ class ReportProgressRequest(_message.Message):
     """The reporting worker or service."""
     gpu_utilization: _builtins.float
     """Share of its accelerator in use, 0 to 1."""
+    preview_jpeg: _builtins.bytes
+    """Picture of the clip so far, JPEG, at most 32 KiB; empty for none. Fanned out, never stored."""
     def __init__(
         self,
         *,
@@ -418,10 +547,11 @@ class ReportProgressRequest(_message.Message):
         step_time_ms: _builtins.float = ...,
         worker_id: _builtins.str = ...,
         gpu_utilization: _builtins.float = ...,
+        preview_jpeg: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "gpu_utilization", b"gpu_utilization", "phase_fraction", b"phase_fraction", "request_id", b"request_id", "step", b"step", "step_time_ms", b"step_time_ms", "total_steps", b"total_steps", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "gpu_utilization", b"gpu_utilization", "phase_fraction", b"phase_fraction", "preview_jpeg", b"preview_jpeg", "request_id", b"request_id", "step", b"step", "step_time_ms", b"step_time_ms", "total_steps", b"total_steps", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -526,6 +656,62 @@ class AdvanceJobResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AdvanceJobResponse: _TypeAlias = AdvanceJobResponse  # noqa: Y015
+
+@_typing.final
+class SaveOperationRequest(_message.Message):
+    """Commits a provider's operation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The job."""
+    epoch: _builtins.int
+    """The caller's epoch."""
+    @_builtins.property
+    def operation(self) -> Global___ProviderOperation:
+        """The operation."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        operation: Global___ProviderOperation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "operation", b"operation", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SaveOperationRequest: _TypeAlias = SaveOperationRequest  # noqa: Y015
+
+@_typing.final
+class SaveOperationResponse(_message.Message):
+    """A committed operation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___Job:
+        """The job after the change."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SaveOperationResponse: _TypeAlias = SaveOperationResponse  # noqa: Y015
 
 @_typing.final
 class SaveCheckpointRequest(_message.Message):

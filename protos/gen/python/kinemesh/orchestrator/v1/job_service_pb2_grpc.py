@@ -47,6 +47,11 @@ class JobServiceStub:
                 request_serializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.AssignJobRequest.SerializeToString,
                 response_deserializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.AssignJobResponse.FromString,
                 _registered_method=True)
+        self.MoveJob = channel.unary_unary(
+                '/kinemesh.orchestrator.v1.JobService/MoveJob',
+                request_serializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.MoveJobRequest.SerializeToString,
+                response_deserializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.MoveJobResponse.FromString,
+                _registered_method=True)
         self.RenewLease = channel.unary_unary(
                 '/kinemesh.orchestrator.v1.JobService/RenewLease',
                 request_serializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.RenewLeaseRequest.SerializeToString,
@@ -61,6 +66,11 @@ class JobServiceStub:
                 '/kinemesh.orchestrator.v1.JobService/AdvanceJob',
                 request_serializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.AdvanceJobRequest.SerializeToString,
                 response_deserializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.AdvanceJobResponse.FromString,
+                _registered_method=True)
+        self.SaveOperation = channel.unary_unary(
+                '/kinemesh.orchestrator.v1.JobService/SaveOperation',
+                request_serializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.SaveOperationRequest.SerializeToString,
+                response_deserializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.SaveOperationResponse.FromString,
                 _registered_method=True)
         self.SaveCheckpoint = channel.unary_unary(
                 '/kinemesh.orchestrator.v1.JobService/SaveCheckpoint',
@@ -119,6 +129,14 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MoveJob(self, request, context):
+        """Has another model draw a QUEUED job: QUEUED to PENDING, epoch + 1, what was made for the old model is dropped. For the scheduler, of
+        jobs whose user allowed it. Errors: ILLEGAL_TRANSITION when the job is not QUEUED for that model, or may not move to the other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RenewLease(self, request, context):
         """Extends the lease without news. Errors: FENCED.
         """
@@ -135,6 +153,13 @@ class JobServiceServicer:
 
     def AdvanceJob(self, request, context):
         """Commits the result of a state and moves the job on. Errors: FENCED, ILLEGAL_TRANSITION, CHECKSUM_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SaveOperation(self, request, context):
+        """Commits what is known of a provider's operation; one that is known already (by its id) is replaced. Errors: FENCED, ILLEGAL_TRANSITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -202,6 +227,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     request_deserializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.AssignJobRequest.FromString,
                     response_serializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.AssignJobResponse.SerializeToString,
             ),
+            'MoveJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveJob,
+                    request_deserializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.MoveJobRequest.FromString,
+                    response_serializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.MoveJobResponse.SerializeToString,
+            ),
             'RenewLease': grpc.unary_unary_rpc_method_handler(
                     servicer.RenewLease,
                     request_deserializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.RenewLeaseRequest.FromString,
@@ -216,6 +246,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.AdvanceJob,
                     request_deserializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.AdvanceJobRequest.FromString,
                     response_serializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.AdvanceJobResponse.SerializeToString,
+            ),
+            'SaveOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.SaveOperation,
+                    request_deserializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.SaveOperationRequest.FromString,
+                    response_serializer=kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.SaveOperationResponse.SerializeToString,
             ),
             'SaveCheckpoint': grpc.unary_unary_rpc_method_handler(
                     servicer.SaveCheckpoint,
@@ -321,6 +356,33 @@ class JobService:
             _registered_method=True)
 
     @staticmethod
+    def MoveJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kinemesh.orchestrator.v1.JobService/MoveJob',
+            kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.MoveJobRequest.SerializeToString,
+            kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.MoveJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RenewLease(request,
             target,
             options=(),
@@ -391,6 +453,33 @@ class JobService:
             '/kinemesh.orchestrator.v1.JobService/AdvanceJob',
             kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.AdvanceJobRequest.SerializeToString,
             kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.AdvanceJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SaveOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kinemesh.orchestrator.v1.JobService/SaveOperation',
+            kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.SaveOperationRequest.SerializeToString,
+            kinemesh_dot_orchestrator_dot_v1_dot_job__service__pb2.SaveOperationResponse.FromString,
             options,
             channel_credentials,
             insecure,

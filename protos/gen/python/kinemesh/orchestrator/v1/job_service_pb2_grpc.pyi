@@ -40,12 +40,18 @@ class JobServiceStub:
     """Claims the oldest due job of a stage for the caller and gives it a lease. Answers without a job when none is due."""
     AssignJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.AssignJobRequest, _job_service_pb2.AssignJobResponse]
     """Gives a QUEUED job to a worker: QUEUED to ASSIGNED, epoch + 1. Errors: ILLEGAL_TRANSITION when it is no longer QUEUED."""
+    MoveJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.MoveJobRequest, _job_service_pb2.MoveJobResponse]
+    """Has another model draw a QUEUED job: QUEUED to PENDING, epoch + 1, what was made for the old model is dropped. For the scheduler, of
+    jobs whose user allowed it. Errors: ILLEGAL_TRANSITION when the job is not QUEUED for that model, or may not move to the other.
+    """
     RenewLease: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RenewLeaseRequest, _job_service_pb2.RenewLeaseResponse]
     """Extends the lease without news. Errors: FENCED."""
     ReportProgress: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ReportProgressRequest, _job_service_pb2.ReportProgressResponse]
     """Reports a step; extends the lease; is fanned out to watchers. Errors: FENCED (also when the job was cancelled)."""
     AdvanceJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.AdvanceJobRequest, _job_service_pb2.AdvanceJobResponse]
     """Commits the result of a state and moves the job on. Errors: FENCED, ILLEGAL_TRANSITION, CHECKSUM_MISMATCH."""
+    SaveOperation: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.SaveOperationRequest, _job_service_pb2.SaveOperationResponse]
+    """Commits what is known of a provider's operation; one that is known already (by its id) is replaced. Errors: FENCED, ILLEGAL_TRANSITION."""
     SaveCheckpoint: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.SaveCheckpointRequest, _job_service_pb2.SaveCheckpointResponse]
     """Commits a checkpoint. Errors: FENCED, STALE_CHECKPOINT."""
     ListCheckpoints: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListCheckpointsRequest, _job_service_pb2.ListCheckpointsResponse]
@@ -73,12 +79,18 @@ class JobServiceAsyncStub(JobServiceStub):
     """Claims the oldest due job of a stage for the caller and gives it a lease. Answers without a job when none is due."""
     AssignJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.AssignJobRequest, _job_service_pb2.AssignJobResponse]  # type: ignore[assignment]
     """Gives a QUEUED job to a worker: QUEUED to ASSIGNED, epoch + 1. Errors: ILLEGAL_TRANSITION when it is no longer QUEUED."""
+    MoveJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.MoveJobRequest, _job_service_pb2.MoveJobResponse]  # type: ignore[assignment]
+    """Has another model draw a QUEUED job: QUEUED to PENDING, epoch + 1, what was made for the old model is dropped. For the scheduler, of
+    jobs whose user allowed it. Errors: ILLEGAL_TRANSITION when the job is not QUEUED for that model, or may not move to the other.
+    """
     RenewLease: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RenewLeaseRequest, _job_service_pb2.RenewLeaseResponse]  # type: ignore[assignment]
     """Extends the lease without news. Errors: FENCED."""
     ReportProgress: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ReportProgressRequest, _job_service_pb2.ReportProgressResponse]  # type: ignore[assignment]
     """Reports a step; extends the lease; is fanned out to watchers. Errors: FENCED (also when the job was cancelled)."""
     AdvanceJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.AdvanceJobRequest, _job_service_pb2.AdvanceJobResponse]  # type: ignore[assignment]
     """Commits the result of a state and moves the job on. Errors: FENCED, ILLEGAL_TRANSITION, CHECKSUM_MISMATCH."""
+    SaveOperation: _aio.UnaryUnaryMultiCallable[_job_service_pb2.SaveOperationRequest, _job_service_pb2.SaveOperationResponse]  # type: ignore[assignment]
+    """Commits what is known of a provider's operation; one that is known already (by its id) is replaced. Errors: FENCED, ILLEGAL_TRANSITION."""
     SaveCheckpoint: _aio.UnaryUnaryMultiCallable[_job_service_pb2.SaveCheckpointRequest, _job_service_pb2.SaveCheckpointResponse]  # type: ignore[assignment]
     """Commits a checkpoint. Errors: FENCED, STALE_CHECKPOINT."""
     ListCheckpoints: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListCheckpointsRequest, _job_service_pb2.ListCheckpointsResponse]  # type: ignore[assignment]
@@ -117,6 +129,16 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives a QUEUED job to a worker: QUEUED to ASSIGNED, epoch + 1. Errors: ILLEGAL_TRANSITION when it is no longer QUEUED."""
 
     @_abc_1.abstractmethod
+    def MoveJob(
+        self,
+        request: _job_service_pb2.MoveJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.MoveJobResponse, _abc.Awaitable[_job_service_pb2.MoveJobResponse]]:
+        """Has another model draw a QUEUED job: QUEUED to PENDING, epoch + 1, what was made for the old model is dropped. For the scheduler, of
+        jobs whose user allowed it. Errors: ILLEGAL_TRANSITION when the job is not QUEUED for that model, or may not move to the other.
+        """
+
+    @_abc_1.abstractmethod
     def RenewLease(
         self,
         request: _job_service_pb2.RenewLeaseRequest,
@@ -139,6 +161,14 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.AdvanceJobResponse, _abc.Awaitable[_job_service_pb2.AdvanceJobResponse]]:
         """Commits the result of a state and moves the job on. Errors: FENCED, ILLEGAL_TRANSITION, CHECKSUM_MISMATCH."""
+
+    @_abc_1.abstractmethod
+    def SaveOperation(
+        self,
+        request: _job_service_pb2.SaveOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.SaveOperationResponse, _abc.Awaitable[_job_service_pb2.SaveOperationResponse]]:
+        """Commits what is known of a provider's operation; one that is known already (by its id) is replaced. Errors: FENCED, ILLEGAL_TRANSITION."""
 
     @_abc_1.abstractmethod
     def SaveCheckpoint(

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'kinemesh/safety/v1/safety_service.proto\x12\x12kinemesh.safety.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfc\x01\n\x07Verdict\x12\x0e\n\x06passed\x18\x01 \x01(\x08\x12\x14\n\x0csafety_score\x18\x02 \x01(\x01\x12N\n\x12\x66lagged_categories\x18\x03 \x03(\x0b\x32\x32.kinemesh.safety.v1.Verdict.FlaggedCategoriesEntry\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x1a\n\x12processing_time_ms\x18\x06 \x01(\x05\x1a\x38\n\x16\x46laggedCategoriesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"V\n\x12\x43heckPromptRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0btext_prompt\x18\x02 \x01(\t\x12\x17\n\x0fnegative_prompt\x18\x03 \x01(\t\"C\n\x13\x43heckPromptResponse\x12,\n\x07verdict\x18\x01 \x01(\x0b\x32\x1b.kinemesh.safety.v1.Verdict\"N\n\x11\x43heckVideoRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rmezzanine_uri\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"Z\n\x12\x43heckVideoResponse\x12,\n\x07verdict\x18\x01 \x01(\x0b\x32\x1b.kinemesh.safety.v1.Verdict\x12\x16\n\x0e\x66rames_checked\x18\x02 \x01(\x05\"-\n\x17ListAuditRecordsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"L\n\x18ListAuditRecordsResponse\x12\x30\n\x07records\x18\x01 \x03(\x0b\x32\x1f.kinemesh.safety.v1.AuditRecord\"\xc4\x01\n\x0b\x41uditRecord\x12\x10\n\x08\x61udit_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x31\n\ncheck_type\x18\x03 \x01(\x0e\x32\x1d.kinemesh.safety.v1.CheckType\x12,\n\x07verdict\x18\x04 \x01(\x0b\x32\x1b.kinemesh.safety.v1.Verdict\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*X\n\tCheckType\x12\x1a\n\x16\x43HECK_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43HECK_TYPE_PRE_GEN\x10\x01\x12\x17\n\x13\x43HECK_TYPE_POST_GEN\x10\x02\x32\xbb\x02\n\rSafetyService\x12^\n\x0b\x43heckPrompt\x12&.kinemesh.safety.v1.CheckPromptRequest\x1a\'.kinemesh.safety.v1.CheckPromptResponse\x12[\n\nCheckVideo\x12%.kinemesh.safety.v1.CheckVideoRequest\x1a&.kinemesh.safety.v1.CheckVideoResponse\x12m\n\x10ListAuditRecords\x12+.kinemesh.safety.v1.ListAuditRecordsRequest\x1a,.kinemesh.safety.v1.ListAuditRecordsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'kinemesh/safety/v1/safety_service.proto\x12\x12kinemesh.safety.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfc\x01\n\x07Verdict\x12\x0e\n\x06passed\x18\x01 \x01(\x08\x12\x14\n\x0csafety_score\x18\x02 \x01(\x01\x12N\n\x12\x66lagged_categories\x18\x03 \x03(\x0b\x32\x32.kinemesh.safety.v1.Verdict.FlaggedCategoriesEntry\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x1a\n\x12processing_time_ms\x18\x06 \x01(\x05\x1a\x38\n\x16\x46laggedCategoriesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"V\n\x12\x43heckPromptRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0btext_prompt\x18\x02 \x01(\t\x12\x17\n\x0fnegative_prompt\x18\x03 \x01(\t\"C\n\x13\x43heckPromptResponse\x12,\n\x07verdict\x18\x01 \x01(\x0b\x32\x1b.kinemesh.safety.v1.Verdict\"N\n\x13\x43heckPictureRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bpicture_uri\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"D\n\x14\x43heckPictureResponse\x12,\n\x07verdict\x18\x01 \x01(\x0b\x32\x1b.kinemesh.safety.v1.Verdict\"N\n\x11\x43heckVideoRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rmezzanine_uri\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"Z\n\x12\x43heckVideoResponse\x12,\n\x07verdict\x18\x01 \x01(\x0b\x32\x1b.kinemesh.safety.v1.Verdict\x12\x16\n\x0e\x66rames_checked\x18\x02 \x01(\x05\"-\n\x17ListAuditRecordsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"L\n\x18ListAuditRecordsResponse\x12\x30\n\x07records\x18\x01 \x03(\x0b\x32\x1f.kinemesh.safety.v1.AuditRecord\"\xc4\x01\n\x0b\x41uditRecord\x12\x10\n\x08\x61udit_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x31\n\ncheck_type\x18\x03 \x01(\x0e\x32\x1d.kinemesh.safety.v1.CheckType\x12,\n\x07verdict\x18\x04 \x01(\x0b\x32\x1b.kinemesh.safety.v1.Verdict\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*X\n\tCheckType\x12\x1a\n\x16\x43HECK_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43HECK_TYPE_PRE_GEN\x10\x01\x12\x17\n\x13\x43HECK_TYPE_POST_GEN\x10\x02\x32\x9e\x03\n\rSafetyService\x12^\n\x0b\x43heckPrompt\x12&.kinemesh.safety.v1.CheckPromptRequest\x1a\'.kinemesh.safety.v1.CheckPromptResponse\x12\x61\n\x0c\x43heckPicture\x12\'.kinemesh.safety.v1.CheckPictureRequest\x1a(.kinemesh.safety.v1.CheckPictureResponse\x12[\n\nCheckVideo\x12%.kinemesh.safety.v1.CheckVideoRequest\x1a&.kinemesh.safety.v1.CheckVideoResponse\x12m\n\x10ListAuditRecords\x12+.kinemesh.safety.v1.ListAuditRecordsRequest\x1a,.kinemesh.safety.v1.ListAuditRecordsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_VERDICT_FLAGGEDCATEGORIESENTRY']._loaded_options = None
   _globals['_VERDICT_FLAGGEDCATEGORIESENTRY']._serialized_options = b'8\001'
-  _globals['_CHECKTYPE']._serialized_start=1004
-  _globals['_CHECKTYPE']._serialized_end=1092
+  _globals['_CHECKTYPE']._serialized_start=1154
+  _globals['_CHECKTYPE']._serialized_end=1242
   _globals['_VERDICT']._serialized_start=97
   _globals['_VERDICT']._serialized_end=349
   _globals['_VERDICT_FLAGGEDCATEGORIESENTRY']._serialized_start=293
@@ -44,16 +44,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKPROMPTREQUEST']._serialized_end=437
   _globals['_CHECKPROMPTRESPONSE']._serialized_start=439
   _globals['_CHECKPROMPTRESPONSE']._serialized_end=506
-  _globals['_CHECKVIDEOREQUEST']._serialized_start=508
-  _globals['_CHECKVIDEOREQUEST']._serialized_end=586
-  _globals['_CHECKVIDEORESPONSE']._serialized_start=588
-  _globals['_CHECKVIDEORESPONSE']._serialized_end=678
-  _globals['_LISTAUDITRECORDSREQUEST']._serialized_start=680
-  _globals['_LISTAUDITRECORDSREQUEST']._serialized_end=725
-  _globals['_LISTAUDITRECORDSRESPONSE']._serialized_start=727
-  _globals['_LISTAUDITRECORDSRESPONSE']._serialized_end=803
-  _globals['_AUDITRECORD']._serialized_start=806
-  _globals['_AUDITRECORD']._serialized_end=1002
-  _globals['_SAFETYSERVICE']._serialized_start=1095
-  _globals['_SAFETYSERVICE']._serialized_end=1410
+  _globals['_CHECKPICTUREREQUEST']._serialized_start=508
+  _globals['_CHECKPICTUREREQUEST']._serialized_end=586
+  _globals['_CHECKPICTURERESPONSE']._serialized_start=588
+  _globals['_CHECKPICTURERESPONSE']._serialized_end=656
+  _globals['_CHECKVIDEOREQUEST']._serialized_start=658
+  _globals['_CHECKVIDEOREQUEST']._serialized_end=736
+  _globals['_CHECKVIDEORESPONSE']._serialized_start=738
+  _globals['_CHECKVIDEORESPONSE']._serialized_end=828
+  _globals['_LISTAUDITRECORDSREQUEST']._serialized_start=830
+  _globals['_LISTAUDITRECORDSREQUEST']._serialized_end=875
+  _globals['_LISTAUDITRECORDSRESPONSE']._serialized_start=877
+  _globals['_LISTAUDITRECORDSRESPONSE']._serialized_end=953
+  _globals['_AUDITRECORD']._serialized_start=956
+  _globals['_AUDITRECORD']._serialized_end=1152
+  _globals['_SAFETYSERVICE']._serialized_start=1245
+  _globals['_SAFETYSERVICE']._serialized_end=1659
 # @@protoc_insertion_point(module_scope)

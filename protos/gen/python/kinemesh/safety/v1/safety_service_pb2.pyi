@@ -29,7 +29,7 @@ class _CheckTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CheckType.V
     CHECK_TYPE_UNSPECIFIED: _CheckType.ValueType  # 0
     """Never stored."""
     CHECK_TYPE_PRE_GEN: _CheckType.ValueType  # 1
-    """The prompt, before a job exists."""
+    """The prompt or the first frame, before a job exists."""
     CHECK_TYPE_POST_GEN: _CheckType.ValueType  # 2
     """The frames, before delivery."""
 
@@ -39,7 +39,7 @@ class CheckType(_CheckType, metaclass=_CheckTypeEnumTypeWrapper):
 CHECK_TYPE_UNSPECIFIED: CheckType.ValueType  # 0
 """Never stored."""
 CHECK_TYPE_PRE_GEN: CheckType.ValueType  # 1
-"""The prompt, before a job exists."""
+"""The prompt or the first frame, before a job exists."""
 CHECK_TYPE_POST_GEN: CheckType.ValueType  # 2
 """The frames, before delivery."""
 Global___CheckType: _TypeAlias = CheckType  # noqa: Y015
@@ -120,7 +120,7 @@ class CheckPromptRequest(_message.Message):
     request_id: _builtins.str
     """The job it would become."""
     text_prompt: _builtins.str
-    """The prompt."""
+    """The prompt, in the words of its style preset."""
     negative_prompt: _builtins.str
     """The negative prompt; not judged for what it excludes, only kept within limits."""
     def __init__(
@@ -161,6 +161,60 @@ class CheckPromptResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckPromptResponse: _TypeAlias = CheckPromptResponse  # noqa: Y015
+
+@_typing.final
+class CheckPictureRequest(_message.Message):
+    """A picture to judge."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PICTURE_URI_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The job it would become."""
+    picture_uri: _builtins.str
+    """s3:// location of the picture, PNG."""
+    sha256: _builtins.str
+    """Its lower-case hexadecimal sha256."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        picture_uri: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["picture_uri", b"picture_uri", "request_id", b"request_id", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckPictureRequest: _TypeAlias = CheckPictureRequest  # noqa: Y015
+
+@_typing.final
+class CheckPictureResponse(_message.Message):
+    """The verdict on a picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERDICT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def verdict(self) -> Global___Verdict:
+        """The verdict."""
+
+    def __init__(
+        self,
+        *,
+        verdict: Global___Verdict | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckPictureResponse: _TypeAlias = CheckPictureResponse  # noqa: Y015
 
 @_typing.final
 class CheckVideoRequest(_message.Message):

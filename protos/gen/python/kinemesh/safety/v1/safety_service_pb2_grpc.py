@@ -40,6 +40,11 @@ class SafetyServiceStub:
                 request_serializer=kinemesh_dot_safety_dot_v1_dot_safety__service__pb2.CheckPromptRequest.SerializeToString,
                 response_deserializer=kinemesh_dot_safety_dot_v1_dot_safety__service__pb2.CheckPromptResponse.FromString,
                 _registered_method=True)
+        self.CheckPicture = channel.unary_unary(
+                '/kinemesh.safety.v1.SafetyService/CheckPicture',
+                request_serializer=kinemesh_dot_safety_dot_v1_dot_safety__service__pb2.CheckPictureRequest.SerializeToString,
+                response_deserializer=kinemesh_dot_safety_dot_v1_dot_safety__service__pb2.CheckPictureResponse.FromString,
+                _registered_method=True)
         self.CheckVideo = channel.unary_unary(
                 '/kinemesh.safety.v1.SafetyService/CheckVideo',
                 request_serializer=kinemesh_dot_safety_dot_v1_dot_safety__service__pb2.CheckVideoRequest.SerializeToString,
@@ -58,6 +63,13 @@ class SafetyServiceServicer:
 
     def CheckPrompt(self, request, context):
         """Judges a prompt before a job exists. Repeating it for the same request_id gives the recorded verdict. Errors: INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckPicture(self, request, context):
+        """Judges a picture that a video is to begin with, before a job exists. Errors: RESOURCE_NOT_FOUND, CHECKSUM_MISMATCH, MEDIA_FAILED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,6 +96,11 @@ def add_SafetyServiceServicer_to_server(servicer, server):
                     servicer.CheckPrompt,
                     request_deserializer=kinemesh_dot_safety_dot_v1_dot_safety__service__pb2.CheckPromptRequest.FromString,
                     response_serializer=kinemesh_dot_safety_dot_v1_dot_safety__service__pb2.CheckPromptResponse.SerializeToString,
+            ),
+            'CheckPicture': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckPicture,
+                    request_deserializer=kinemesh_dot_safety_dot_v1_dot_safety__service__pb2.CheckPictureRequest.FromString,
+                    response_serializer=kinemesh_dot_safety_dot_v1_dot_safety__service__pb2.CheckPictureResponse.SerializeToString,
             ),
             'CheckVideo': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckVideo,
@@ -124,6 +141,33 @@ class SafetyService:
             '/kinemesh.safety.v1.SafetyService/CheckPrompt',
             kinemesh_dot_safety_dot_v1_dot_safety__service__pb2.CheckPromptRequest.SerializeToString,
             kinemesh_dot_safety_dot_v1_dot_safety__service__pb2.CheckPromptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckPicture(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kinemesh.safety.v1.SafetyService/CheckPicture',
+            kinemesh_dot_safety_dot_v1_dot_safety__service__pb2.CheckPictureRequest.SerializeToString,
+            kinemesh_dot_safety_dot_v1_dot_safety__service__pb2.CheckPictureResponse.FromString,
             options,
             channel_credentials,
             insecure,

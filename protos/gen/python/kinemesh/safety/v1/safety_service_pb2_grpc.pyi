@@ -35,6 +35,8 @@ class SafetyServiceStub:
     def __new__(cls, channel: _aio.Channel) -> SafetyServiceAsyncStub: ...
     CheckPrompt: _grpc.UnaryUnaryMultiCallable[_safety_service_pb2.CheckPromptRequest, _safety_service_pb2.CheckPromptResponse]
     """Judges a prompt before a job exists. Repeating it for the same request_id gives the recorded verdict. Errors: INVALID_FIELD."""
+    CheckPicture: _grpc.UnaryUnaryMultiCallable[_safety_service_pb2.CheckPictureRequest, _safety_service_pb2.CheckPictureResponse]
+    """Judges a picture that a video is to begin with, before a job exists. Errors: RESOURCE_NOT_FOUND, CHECKSUM_MISMATCH, MEDIA_FAILED."""
     CheckVideo: _grpc.UnaryUnaryMultiCallable[_safety_service_pb2.CheckVideoRequest, _safety_service_pb2.CheckVideoResponse]
     """Judges the frames of a generated video. Errors: RESOURCE_NOT_FOUND, CHECKSUM_MISMATCH, MEDIA_FAILED."""
     ListAuditRecords: _grpc.UnaryUnaryMultiCallable[_safety_service_pb2.ListAuditRecordsRequest, _safety_service_pb2.ListAuditRecordsResponse]
@@ -47,6 +49,8 @@ class SafetyServiceAsyncStub(SafetyServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CheckPrompt: _aio.UnaryUnaryMultiCallable[_safety_service_pb2.CheckPromptRequest, _safety_service_pb2.CheckPromptResponse]  # type: ignore[assignment]
     """Judges a prompt before a job exists. Repeating it for the same request_id gives the recorded verdict. Errors: INVALID_FIELD."""
+    CheckPicture: _aio.UnaryUnaryMultiCallable[_safety_service_pb2.CheckPictureRequest, _safety_service_pb2.CheckPictureResponse]  # type: ignore[assignment]
+    """Judges a picture that a video is to begin with, before a job exists. Errors: RESOURCE_NOT_FOUND, CHECKSUM_MISMATCH, MEDIA_FAILED."""
     CheckVideo: _aio.UnaryUnaryMultiCallable[_safety_service_pb2.CheckVideoRequest, _safety_service_pb2.CheckVideoResponse]  # type: ignore[assignment]
     """Judges the frames of a generated video. Errors: RESOURCE_NOT_FOUND, CHECKSUM_MISMATCH, MEDIA_FAILED."""
     ListAuditRecords: _aio.UnaryUnaryMultiCallable[_safety_service_pb2.ListAuditRecordsRequest, _safety_service_pb2.ListAuditRecordsResponse]  # type: ignore[assignment]
@@ -62,6 +66,14 @@ class SafetyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_safety_service_pb2.CheckPromptResponse, _abc.Awaitable[_safety_service_pb2.CheckPromptResponse]]:
         """Judges a prompt before a job exists. Repeating it for the same request_id gives the recorded verdict. Errors: INVALID_FIELD."""
+
+    @_abc_1.abstractmethod
+    def CheckPicture(
+        self,
+        request: _safety_service_pb2.CheckPictureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_safety_service_pb2.CheckPictureResponse, _abc.Awaitable[_safety_service_pb2.CheckPictureResponse]]:
+        """Judges a picture that a video is to begin with, before a job exists. Errors: RESOURCE_NOT_FOUND, CHECKSUM_MISMATCH, MEDIA_FAILED."""
 
     @_abc_1.abstractmethod
     def CheckVideo(

@@ -25,23 +25,23 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"kinemesh/scheduler/v1/worker.proto\x12\x15kinemesh.scheduler.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x02\n\x0eGPUWorkerState\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x10\n\x08pod_name\x18\x02 \x01(\t\x12\x11\n\tnode_name\x18\x03 \x01(\t\x12\x33\n\x06status\x18\x04 \x01(\x0e\x32#.kinemesh.scheduler.v1.WorkerStatus\x12\x37\n\x08hardware\x18\x05 \x01(\x0b\x32%.kinemesh.scheduler.v1.WorkerHardware\x12:\n\rloaded_models\x18\x06 \x01(\x0b\x32#.kinemesh.scheduler.v1.LoadedModels\x12\x36\n\x0b\x63urrent_job\x18\x07 \x01(\x0b\x32!.kinemesh.scheduler.v1.CurrentJob\x12\x35\n\x07metrics\x18\x08 \x01(\x0b\x32$.kinemesh.scheduler.v1.WorkerMetrics\"\x87\x01\n\x0eWorkerHardware\x12\x10\n\x08gpu_type\x18\x01 \x01(\t\x12\x11\n\tgpu_count\x18\x02 \x01(\x05\x12\x1b\n\x13gpu_memory_total_gb\x18\x03 \x01(\x01\x12\x1a\n\x12gpu_memory_used_gb\x18\x04 \x01(\x01\x12\x17\n\x0fnvlink_topology\x18\x05 \x01(\t\"\x99\x01\n\x0cLoadedModels\x12\x11\n\tdit_model\x18\x01 \x01(\t\x12\x37\n\x13\x64it_model_loaded_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tvae_model\x18\x03 \x01(\t\x12\x15\n\rtext_encoders\x18\x04 \x03(\t\x12\x13\n\x0b\x61udio_model\x18\x05 \x01(\t\"\x9a\x01\n\nCurrentJob\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63urrent_step\x18\x03 \x01(\x05\x12\x32\n\x0elast_heartbeat\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8d\x01\n\rWorkerMetrics\x12\x1c\n\x14jobs_completed_today\x18\x01 \x01(\x05\x12\"\n\x1a\x61verage_generation_time_ms\x18\x02 \x01(\x05\x12\x1f\n\x17\x63heckpoint_save_time_ms\x18\x03 \x01(\x05\x12\x19\n\x11\x65rror_count_today\x18\x04 \x01(\x05*\x91\x02\n\x0cWorkerStatus\x12\x1d\n\x19WORKER_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12WORKER_STATUS_IDLE\x10\x01\x12\x1f\n\x1bWORKER_STATUS_LOADING_MODEL\x10\x02\x12\x17\n\x13WORKER_STATUS_READY\x10\x03\x12\x1c\n\x18WORKER_STATUS_GENERATING\x10\x04\x12\x1f\n\x1bWORKER_STATUS_CHECKPOINTING\x10\x05\x12\x1a\n\x16WORKER_STATUS_DECODING\x10\x06\x12\x1a\n\x16WORKER_STATUS_DRAINING\x10\x07\x12\x19\n\x15WORKER_STATUS_OFFLINE\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"kinemesh/scheduler/v1/worker.proto\x12\x15kinemesh.scheduler.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x02\n\x0eGPUWorkerState\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x10\n\x08pod_name\x18\x02 \x01(\t\x12\x11\n\tnode_name\x18\x03 \x01(\t\x12\x33\n\x06status\x18\x04 \x01(\x0e\x32#.kinemesh.scheduler.v1.WorkerStatus\x12\x37\n\x08hardware\x18\x05 \x01(\x0b\x32%.kinemesh.scheduler.v1.WorkerHardware\x12:\n\rloaded_models\x18\x06 \x01(\x0b\x32#.kinemesh.scheduler.v1.LoadedModels\x12\x36\n\x0b\x63urrent_job\x18\x07 \x01(\x0b\x32!.kinemesh.scheduler.v1.CurrentJob\x12\x35\n\x07metrics\x18\x08 \x01(\x0b\x32$.kinemesh.scheduler.v1.WorkerMetrics\x12\x0e\n\x06models\x18\t \x03(\t\"\x87\x01\n\x0eWorkerHardware\x12\x10\n\x08gpu_type\x18\x01 \x01(\t\x12\x11\n\tgpu_count\x18\x02 \x01(\x05\x12\x1b\n\x13gpu_memory_total_gb\x18\x03 \x01(\x01\x12\x1a\n\x12gpu_memory_used_gb\x18\x04 \x01(\x01\x12\x17\n\x0fnvlink_topology\x18\x05 \x01(\t\"\x99\x01\n\x0cLoadedModels\x12\x11\n\tdit_model\x18\x01 \x01(\t\x12\x37\n\x13\x64it_model_loaded_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tvae_model\x18\x03 \x01(\t\x12\x15\n\rtext_encoders\x18\x04 \x03(\t\x12\x13\n\x0b\x61udio_model\x18\x05 \x01(\t\"\x9a\x01\n\nCurrentJob\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63urrent_step\x18\x03 \x01(\x05\x12\x32\n\x0elast_heartbeat\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8d\x01\n\rWorkerMetrics\x12\x1c\n\x14jobs_completed_today\x18\x01 \x01(\x05\x12\"\n\x1a\x61verage_generation_time_ms\x18\x02 \x01(\x05\x12\x1f\n\x17\x63heckpoint_save_time_ms\x18\x03 \x01(\x05\x12\x19\n\x11\x65rror_count_today\x18\x04 \x01(\x05*\x91\x02\n\x0cWorkerStatus\x12\x1d\n\x19WORKER_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12WORKER_STATUS_IDLE\x10\x01\x12\x1f\n\x1bWORKER_STATUS_LOADING_MODEL\x10\x02\x12\x17\n\x13WORKER_STATUS_READY\x10\x03\x12\x1c\n\x18WORKER_STATUS_GENERATING\x10\x04\x12\x1f\n\x1bWORKER_STATUS_CHECKPOINTING\x10\x05\x12\x1a\n\x16WORKER_STATUS_DECODING\x10\x06\x12\x1a\n\x16WORKER_STATUS_DRAINING\x10\x07\x12\x19\n\x15WORKER_STATUS_OFFLINE\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kinemesh.scheduler.v1.worker_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WORKERSTATUS']._serialized_start=1046
-  _globals['_WORKERSTATUS']._serialized_end=1319
+  _globals['_WORKERSTATUS']._serialized_start=1062
+  _globals['_WORKERSTATUS']._serialized_end=1335
   _globals['_GPUWORKERSTATE']._serialized_start=95
-  _globals['_GPUWORKERSTATE']._serialized_end=448
-  _globals['_WORKERHARDWARE']._serialized_start=451
-  _globals['_WORKERHARDWARE']._serialized_end=586
-  _globals['_LOADEDMODELS']._serialized_start=589
-  _globals['_LOADEDMODELS']._serialized_end=742
-  _globals['_CURRENTJOB']._serialized_start=745
-  _globals['_CURRENTJOB']._serialized_end=899
-  _globals['_WORKERMETRICS']._serialized_start=902
-  _globals['_WORKERMETRICS']._serialized_end=1043
+  _globals['_GPUWORKERSTATE']._serialized_end=464
+  _globals['_WORKERHARDWARE']._serialized_start=467
+  _globals['_WORKERHARDWARE']._serialized_end=602
+  _globals['_LOADEDMODELS']._serialized_start=605
+  _globals['_LOADEDMODELS']._serialized_end=758
+  _globals['_CURRENTJOB']._serialized_start=761
+  _globals['_CURRENTJOB']._serialized_end=915
+  _globals['_WORKERMETRICS']._serialized_start=918
+  _globals['_WORKERMETRICS']._serialized_end=1059
 # @@protoc_insertion_point(module_scope)

@@ -82,6 +82,7 @@ class GPUWorkerState(_message.Message):
     LOADED_MODELS_FIELD_NUMBER: _builtins.int
     CURRENT_JOB_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     """Primary key."""
     pod_name: _builtins.str
@@ -106,6 +107,10 @@ class GPUWorkerState(_message.Message):
     def metrics(self) -> Global___WorkerMetrics:
         """How it does."""
 
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Models it can load or drive, by name; as it registered them, so the scheduler fills this in."""
+
     def __init__(
         self,
         *,
@@ -117,10 +122,11 @@ class GPUWorkerState(_message.Message):
         loaded_models: Global___LoadedModels | None = ...,
         current_job: Global___CurrentJob | None = ...,
         metrics: Global___WorkerMetrics | None = ...,
+        models: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["current_job", b"current_job", "hardware", b"hardware", "loaded_models", b"loaded_models", "metrics", b"metrics"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_job", b"current_job", "hardware", b"hardware", "loaded_models", b"loaded_models", "metrics", b"metrics", "node_name", b"node_name", "pod_name", b"pod_name", "status", b"status", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_job", b"current_job", "hardware", b"hardware", "loaded_models", b"loaded_models", "metrics", b"metrics", "models", b"models", "node_name", b"node_name", "pod_name", b"pod_name", "status", b"status", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -138,7 +144,7 @@ class WorkerHardware(_message.Message):
     GPU_MEMORY_USED_GB_FIELD_NUMBER: _builtins.int
     NVLINK_TOPOLOGY_FIELD_NUMBER: _builtins.int
     gpu_type: _builtins.str
-    """For example "H100-80GB", or "cpu"."""
+    """For example "H100-80GB", or "cpu"; "provider" for a worker that drives other people's APIs."""
     gpu_count: _builtins.int
     """Accelerators; 0 on a CPU worker."""
     gpu_memory_total_gb: _builtins.float

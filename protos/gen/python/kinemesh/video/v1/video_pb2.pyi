@@ -140,6 +140,8 @@ class _ModelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Model.ValueType
     """Open-Sora."""
     MODEL_REFERENCE: _Model.ValueType  # 7
     """The small model trained in this repository."""
+    MODEL_WAN: _Model.ValueType  # 8
+    """Wan 2.1."""
 
 class Model(_Model, metaclass=_ModelEnumTypeWrapper):
     """The generating model. Which of them are deployed is a matter of the installation."""
@@ -160,6 +162,8 @@ MODEL_OPENSORA: Model.ValueType  # 6
 """Open-Sora."""
 MODEL_REFERENCE: Model.ValueType  # 7
 """The small model trained in this repository."""
+MODEL_WAN: Model.ValueType  # 8
+"""Wan 2.1."""
 Global___Model: _TypeAlias = Model  # noqa: Y015
 
 class _Resolution:
@@ -309,28 +313,32 @@ class PromptConfig(_message.Message):
     FIRST_FRAME_IMAGE_FIELD_NUMBER: _builtins.int
     REFERENCE_VIDEO_FIELD_NUMBER: _builtins.int
     STYLE_PRESET_FIELD_NUMBER: _builtins.int
+    REFERENCE_STRENGTH_FIELD_NUMBER: _builtins.int
     text_prompt: _builtins.str
     """The prompt, NFC, 1 to 2000 code points."""
     negative_prompt: _builtins.str
     """What to steer away from; at most 2000 code points; empty for none."""
-    first_frame_image: _builtins.bytes
-    """Encoded image (PNG, JPEG or WebP) that becomes the first frame; empty for none."""
+    first_frame_image: _builtins.str
+    """s3:// location of the picture (PNG) that becomes the first frame; empty for none."""
     reference_video: _builtins.str
     """URL of a video to start from; empty for none."""
     style_preset: _builtins.str
     """Name of a style preset of the catalogue; empty for none."""
+    reference_strength: _builtins.float
+    """How far the clip may depart from reference_video, above 0 (not at all) to 1 (only its length is kept); 0 without one."""
     def __init__(
         self,
         *,
         text_prompt: _builtins.str = ...,
         negative_prompt: _builtins.str = ...,
-        first_frame_image: _builtins.bytes = ...,
+        first_frame_image: _builtins.str = ...,
         reference_video: _builtins.str = ...,
         style_preset: _builtins.str = ...,
+        reference_strength: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_frame_image", b"first_frame_image", "negative_prompt", b"negative_prompt", "reference_video", b"reference_video", "style_preset", b"style_preset", "text_prompt", b"text_prompt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_frame_image", b"first_frame_image", "negative_prompt", b"negative_prompt", "reference_strength", b"reference_strength", "reference_video", b"reference_video", "style_preset", b"style_preset", "text_prompt", b"text_prompt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -594,6 +602,7 @@ class BillingInfo(_message.Message):
     TIER_MULTIPLIER_FIELD_NUMBER: _builtins.int
     CAPTURED_CREDITS_FIELD_NUMBER: _builtins.int
     REFUNDED_CREDITS_FIELD_NUMBER: _builtins.int
+    PROVIDER_COST_USD_FIELD_NUMBER: _builtins.int
     video_seconds: _builtins.float
     """Seconds billed."""
     cost_credits: _builtins.str
@@ -604,6 +613,8 @@ class BillingInfo(_message.Message):
     """Credits captured; present once the job has ended."""
     refunded_credits: _builtins.str
     """Credits given back; present once the job has ended."""
+    provider_cost_usd: _builtins.str
+    """What providers charged the installation for this job so far, US dollars; absent for a job that no provider had a part in."""
     def __init__(
         self,
         *,
@@ -612,17 +623,22 @@ class BillingInfo(_message.Message):
         tier_multiplier: _builtins.float = ...,
         captured_credits: _builtins.str | None = ...,
         refunded_credits: _builtins.str | None = ...,
+        provider_cost_usd: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_captured_credits", b"_captured_credits", "_refunded_credits", b"_refunded_credits", "captured_credits", b"captured_credits", "refunded_credits", b"refunded_credits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_captured_credits", b"_captured_credits", "_provider_cost_usd", b"_provider_cost_usd", "_refunded_credits", b"_refunded_credits", "captured_credits", b"captured_credits", "provider_cost_usd", b"provider_cost_usd", "refunded_credits", b"refunded_credits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_captured_credits", b"_captured_credits", "_refunded_credits", b"_refunded_credits", "captured_credits", b"captured_credits", "cost_credits", b"cost_credits", "refunded_credits", b"refunded_credits", "tier_multiplier", b"tier_multiplier", "video_seconds", b"video_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_captured_credits", b"_captured_credits", "_provider_cost_usd", b"_provider_cost_usd", "_refunded_credits", b"_refunded_credits", "captured_credits", b"captured_credits", "cost_credits", b"cost_credits", "provider_cost_usd", b"provider_cost_usd", "refunded_credits", b"refunded_credits", "tier_multiplier", b"tier_multiplier", "video_seconds", b"video_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__captured_credits: _TypeAlias = _typing.Literal["captured_credits"]  # noqa: Y015
     _WhichOneofArgType__captured_credits: _TypeAlias = _typing.Literal["_captured_credits", b"_captured_credits"]  # noqa: Y015
+    _WhichOneofReturnType__provider_cost_usd: _TypeAlias = _typing.Literal["provider_cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__provider_cost_usd: _TypeAlias = _typing.Literal["_provider_cost_usd", b"_provider_cost_usd"]  # noqa: Y015
     _WhichOneofReturnType__refunded_credits: _TypeAlias = _typing.Literal["refunded_credits"]  # noqa: Y015
     _WhichOneofArgType__refunded_credits: _TypeAlias = _typing.Literal["_refunded_credits", b"_refunded_credits"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__captured_credits) -> _WhichOneofReturnType__captured_credits | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__provider_cost_usd) -> _WhichOneofReturnType__provider_cost_usd | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__refunded_credits) -> _WhichOneofReturnType__refunded_credits | None: ...
 

@@ -47,10 +47,12 @@ class CreateVideoRequest(_message.Message):
     TIER_FIELD_NUMBER: _builtins.int
     WEBHOOK_SECRET_FIELD_NUMBER: _builtins.int
     REMIX_OF_FIELD_NUMBER: _builtins.int
+    REFERENCE_STRENGTH_FIELD_NUMBER: _builtins.int
+    ALLOW_FALLBACK_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
     """What to draw; required; 1 to 2000 code points after NFC normalisation."""
     negative_prompt: _builtins.str
-    """What to steer away from; at most 2000 code points."""
+    """What to steer away from; at most 2000 code points; refused where guidance_scale is 1, at which it has no effect."""
     duration_seconds: _builtins.float
     """Length in seconds, 5 to 60; default 5."""
     resolution: _builtins.str
@@ -76,11 +78,15 @@ class CreateVideoRequest(_message.Message):
     priority: _builtins.int
     """Order inside the tier, 0 (first) to 1000; default 100."""
     first_frame_image: _builtins.bytes
-    """PNG, JPEG or WebP that becomes the first frame; refused by models without image input."""
+    """PNG, JPEG or WebP that becomes the first frame, cropped to the clip's aspect ratio; at most 10 MiB and 16 megapixels.
+    Refused by models that do not take one.
+    """
     reference_video: _builtins.str
-    """HTTPS address of a video to start from; refused by models without video input."""
+    """HTTPS address of a video (MP4, QuickTime, WebM or Matroska) that the clip is made after; at most 2048 characters. It is
+    fetched before a worker begins. Refused by models that do not take one.
+    """
     style_preset: _builtins.str
-    """A style preset of the catalogue; refused by models without presets."""
+    """A style preset of the catalogue (ListModels names them), which puts the prompt into its own words."""
     tier: _builtins.str
     """"realtime", "standard" or "cinema" when `model` names a model; must not contradict a tier given there."""
     webhook_secret: _builtins.str
@@ -89,6 +95,14 @@ class CreateVideoRequest(_message.Message):
     """
     remix_of: _builtins.str
     """Id of the video that this one is made after, a UUID; kept and shown. Its settings are not taken over by themselves."""
+    reference_strength: _builtins.float
+    """How far the clip may depart from reference_video, above 0 to 1 (only its length is kept); default 0.7. Sampling begins
+    where the reference is hidden by that much noise, so the steps before are not run. Refused without reference_video.
+    """
+    allow_fallback: _builtins.bool
+    """Whether another deployed model of the same tier may draw the video when the one asked for cannot be reached; default false.
+    Refused when none can draw what is asked for. The price stays that of the model asked for.
+    """
     @_builtins.property
     def audio_config(self) -> Global___AudioOptions:
         """Which sound; default ambience only. Refused when enable_audio is false."""
@@ -116,10 +130,12 @@ class CreateVideoRequest(_message.Message):
         tier: _builtins.str = ...,
         webhook_secret: _builtins.str = ...,
         remix_of: _builtins.str = ...,
+        reference_strength: _builtins.float | None = ...,
+        allow_fallback: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_num_inference_steps", b"_num_inference_steps", "_priority", b"_priority", "_seed", b"_seed", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "fps", b"fps", "guidance_scale", b"guidance_scale", "num_inference_steps", b"num_inference_steps", "priority", b"priority", "seed", b"seed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_num_inference_steps", b"_num_inference_steps", "_priority", b"_priority", "_reference_strength", b"_reference_strength", "_seed", b"_seed", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "fps", b"fps", "guidance_scale", b"guidance_scale", "num_inference_steps", b"num_inference_steps", "priority", b"priority", "reference_strength", b"reference_strength", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_num_inference_steps", b"_num_inference_steps", "_priority", b"_priority", "_seed", b"_seed", "aspect_ratio", b"aspect_ratio", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "enable_audio", b"enable_audio", "first_frame_image", b"first_frame_image", "fps", b"fps", "guidance_scale", b"guidance_scale", "model", b"model", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "priority", b"priority", "prompt", b"prompt", "reference_video", b"reference_video", "remix_of", b"remix_of", "resolution", b"resolution", "seed", b"seed", "style_preset", b"style_preset", "tier", b"tier", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds", "_fps", b"_fps", "_guidance_scale", b"_guidance_scale", "_num_inference_steps", b"_num_inference_steps", "_priority", b"_priority", "_reference_strength", b"_reference_strength", "_seed", b"_seed", "allow_fallback", b"allow_fallback", "aspect_ratio", b"aspect_ratio", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "enable_audio", b"enable_audio", "first_frame_image", b"first_frame_image", "fps", b"fps", "guidance_scale", b"guidance_scale", "model", b"model", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "priority", b"priority", "prompt", b"prompt", "reference_strength", b"reference_strength", "reference_video", b"reference_video", "remix_of", b"remix_of", "resolution", b"resolution", "seed", b"seed", "style_preset", b"style_preset", "tier", b"tier", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__duration_seconds: _TypeAlias = _typing.Literal["duration_seconds"]  # noqa: Y015
     _WhichOneofArgType__duration_seconds: _TypeAlias = _typing.Literal["_duration_seconds", b"_duration_seconds"]  # noqa: Y015
@@ -131,6 +147,8 @@ class CreateVideoRequest(_message.Message):
     _WhichOneofArgType__num_inference_steps: _TypeAlias = _typing.Literal["_num_inference_steps", b"_num_inference_steps"]  # noqa: Y015
     _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
     _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
+    _WhichOneofReturnType__reference_strength: _TypeAlias = _typing.Literal["reference_strength"]  # noqa: Y015
+    _WhichOneofArgType__reference_strength: _TypeAlias = _typing.Literal["_reference_strength", b"_reference_strength"]  # noqa: Y015
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
     @_typing.overload
@@ -143,6 +161,8 @@ class CreateVideoRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__num_inference_steps) -> _WhichOneofReturnType__num_inference_steps | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference_strength) -> _WhichOneofReturnType__reference_strength | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
 
@@ -343,22 +363,54 @@ class ListModelsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MODELS_FIELD_NUMBER: _builtins.int
+    STYLE_PRESETS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeployedModel]:
         """The default model first, the others by name."""
+
+    @_builtins.property
+    def style_presets(self) -> _containers.RepeatedCompositeFieldContainer[Global___StylePreset]:
+        """By name."""
 
     def __init__(
         self,
         *,
         models: _abc.Iterable[Global___DeployedModel] | None = ...,
+        style_presets: _abc.Iterable[Global___StylePreset] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "style_presets", b"style_presets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
+
+@_typing.final
+class StylePreset(_message.Message):
+    """A style that can be asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, e.g. "night"."""
+    description: _builtins.str
+    """What it makes of a clip."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StylePreset: _TypeAlias = StylePreset  # noqa: Y015
 
 @_typing.final
 class DeployedModel(_message.Message):
@@ -369,13 +421,58 @@ class DeployedModel(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     TIERS_FIELD_NUMBER: _builtins.int
     CAN_SPEAK_FIELD_NUMBER: _builtins.int
+    BACKEND_FIELD_NUMBER: _builtins.int
+    NATIVE_SIZES_FIELD_NUMBER: _builtins.int
+    NATIVE_FPS_FIELD_NUMBER: _builtins.int
+    MAX_DURATION_SECONDS_FIELD_NUMBER: _builtins.int
+    LENGTHS_SECONDS_FIELD_NUMBER: _builtins.int
+    MEMORY_GB_FIELD_NUMBER: _builtins.int
+    PRICE_MULTIPLIER_FIELD_NUMBER: _builtins.int
+    MAKES_SOUND_FIELD_NUMBER: _builtins.int
+    TAKES_FIRST_FRAME_FIELD_NUMBER: _builtins.int
+    TAKES_REFERENCE_VIDEO_FIELD_NUMBER: _builtins.int
+    FALLBACKS_FIELD_NUMBER: _builtins.int
+    TAKES_NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
+    TAKES_SEED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, e.g. "REFERENCE"."""
     can_speak: _builtins.bool
     """Whether it can speak; a request for speech is refused otherwise."""
+    backend: _builtins.str
+    """Where it runs: "triton" or "provider"."""
+    native_fps: _builtins.float
+    """Frames a second that it draws."""
+    max_duration_seconds: _builtins.float
+    """Longest clip, seconds."""
+    memory_gb: _builtins.float
+    """Memory it takes on a worker, GiB; absent for a provider's."""
+    price_multiplier: _builtins.float
+    """Factor of this model in the price."""
+    makes_sound: _builtins.bool
+    """Whether it makes sound; a request for sound is refused otherwise."""
+    takes_first_frame: _builtins.bool
+    """Whether a clip can begin with a given picture."""
+    takes_reference_video: _builtins.bool
+    """Whether a clip can be made after a given video."""
+    takes_negative_prompt: _builtins.bool
+    """Whether it heeds a negative prompt; a request with one is refused otherwise."""
+    takes_seed: _builtins.bool
+    """Whether it heeds a seed; a request with one is refused otherwise."""
     @_builtins.property
     def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TierDefaults]:
         """The tiers it serves, fastest first."""
+
+    @_builtins.property
+    def native_sizes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NativeSize]:
+        """What it draws before the clip is conformed to what was asked for, one entry an aspect ratio; it draws no other."""
+
+    @_builtins.property
+    def lengths_seconds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The only lengths it makes, seconds, rising; the shortest that is long enough is made and cut. Empty for any length."""
+
+    @_builtins.property
+    def fallbacks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the models that may take over a video with allow_fallback, the first choice first; those deployed."""
 
     def __init__(
         self,
@@ -383,14 +480,59 @@ class DeployedModel(_message.Message):
         name: _builtins.str = ...,
         tiers: _abc.Iterable[Global___TierDefaults] | None = ...,
         can_speak: _builtins.bool = ...,
+        backend: _builtins.str = ...,
+        native_sizes: _abc.Iterable[Global___NativeSize] | None = ...,
+        native_fps: _builtins.float = ...,
+        max_duration_seconds: _builtins.float = ...,
+        lengths_seconds: _abc.Iterable[_builtins.float] | None = ...,
+        memory_gb: _builtins.float | None = ...,
+        price_multiplier: _builtins.float = ...,
+        makes_sound: _builtins.bool = ...,
+        takes_first_frame: _builtins.bool = ...,
+        takes_reference_video: _builtins.bool = ...,
+        fallbacks: _abc.Iterable[_builtins.str] | None = ...,
+        takes_negative_prompt: _builtins.bool = ...,
+        takes_seed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_memory_gb", b"_memory_gb", "memory_gb", b"memory_gb"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_memory_gb", b"_memory_gb", "backend", b"backend", "can_speak", b"can_speak", "fallbacks", b"fallbacks", "lengths_seconds", b"lengths_seconds", "makes_sound", b"makes_sound", "max_duration_seconds", b"max_duration_seconds", "memory_gb", b"memory_gb", "name", b"name", "native_fps", b"native_fps", "native_sizes", b"native_sizes", "price_multiplier", b"price_multiplier", "takes_first_frame", b"takes_first_frame", "takes_negative_prompt", b"takes_negative_prompt", "takes_reference_video", b"takes_reference_video", "takes_seed", b"takes_seed", "tiers", b"tiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__memory_gb: _TypeAlias = _typing.Literal["memory_gb"]  # noqa: Y015
+    _WhichOneofArgType__memory_gb: _TypeAlias = _typing.Literal["_memory_gb", b"_memory_gb"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_gb) -> _WhichOneofReturnType__memory_gb | None: ...
+
+Global___DeployedModel: _TypeAlias = DeployedModel  # noqa: Y015
+
+@_typing.final
+class NativeSize(_message.Message):
+    """A size that a model draws at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASPECT_RATIO_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    aspect_ratio: _builtins.str
+    """The aspect ratio, e.g. "16:9"."""
+    width: _builtins.int
+    """Width in pixels."""
+    height: _builtins.int
+    """Height in pixels."""
+    def __init__(
+        self,
+        *,
+        aspect_ratio: _builtins.str = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["can_speak", b"can_speak", "name", b"name", "tiers", b"tiers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aspect_ratio", b"aspect_ratio", "height", b"height", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DeployedModel: _TypeAlias = DeployedModel  # noqa: Y015
+Global___NativeSize: _TypeAlias = NativeSize  # noqa: Y015
 
 @_typing.final
 class TierDefaults(_message.Message):
@@ -404,9 +546,9 @@ class TierDefaults(_message.Message):
     tier: _builtins.str
     """Name of the tier, e.g. "STANDARD"."""
     num_inference_steps: _builtins.int
-    """Denoising steps."""
+    """Denoising steps; of a provider's model, hundredths of its progress: a request cannot set them."""
     guidance_scale: _builtins.float
-    """Classifier-free guidance."""
+    """Classifier-free guidance; without meaning for a provider's model: a request cannot set it."""
     def __init__(
         self,
         *,
@@ -469,6 +611,7 @@ class GetVideoResponse(_message.Message):
     GPU_TIME_MS_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
     REMIX_OF_FIELD_NUMBER: _builtins.int
+    REQUESTED_MODEL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The video's id."""
     status: _builtins.str
@@ -493,6 +636,8 @@ class GetVideoResponse(_message.Message):
     """Accelerator time, milliseconds; present when COMPLETED."""
     remix_of: _builtins.str
     """Id of the video that it is made after; absent when none was named."""
+    requested_model: _builtins.str
+    """Name of the model asked for; present when another draws the video, as allow_fallback let it."""
     @_builtins.property
     def progress(self) -> Global___VideoProgress:
         """How far it is; present until the video is terminal."""
@@ -543,10 +688,11 @@ class GetVideoResponse(_message.Message):
         gpu_time_ms: _builtins.int | None = ...,
         settings: Global___VideoSettings | None = ...,
         remix_of: _builtins.str | None = ...,
+        requested_model: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_blocked_reason", b"_blocked_reason", "_credits_used", b"_credits_used", "_generation_time_ms", b"_generation_time_ms", "_gpu_time_ms", b"_gpu_time_ms", "_refunded_credits", b"_refunded_credits", "_remix_of", b"_remix_of", "blocked_reason", b"blocked_reason", "completed_at", b"completed_at", "created_at", b"created_at", "credits_used", b"credits_used", "error", b"error", "generation_time_ms", b"generation_time_ms", "gpu_time_ms", b"gpu_time_ms", "output", b"output", "progress", b"progress", "refunded_credits", b"refunded_credits", "remix_of", b"remix_of", "settings", b"settings", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_blocked_reason", b"_blocked_reason", "_credits_used", b"_credits_used", "_generation_time_ms", b"_generation_time_ms", "_gpu_time_ms", b"_gpu_time_ms", "_refunded_credits", b"_refunded_credits", "_remix_of", b"_remix_of", "_requested_model", b"_requested_model", "blocked_reason", b"blocked_reason", "completed_at", b"completed_at", "created_at", b"created_at", "credits_used", b"credits_used", "error", b"error", "generation_time_ms", b"generation_time_ms", "gpu_time_ms", b"gpu_time_ms", "output", b"output", "progress", b"progress", "refunded_credits", b"refunded_credits", "remix_of", b"remix_of", "requested_model", b"requested_model", "settings", b"settings", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_blocked_reason", b"_blocked_reason", "_credits_used", b"_credits_used", "_generation_time_ms", b"_generation_time_ms", "_gpu_time_ms", b"_gpu_time_ms", "_refunded_credits", b"_refunded_credits", "_remix_of", b"_remix_of", "blocked_reason", b"blocked_reason", "completed_at", b"completed_at", "created_at", b"created_at", "credits_used", b"credits_used", "error", b"error", "generation_time_ms", b"generation_time_ms", "gpu_time_ms", b"gpu_time_ms", "model", b"model", "output", b"output", "progress", b"progress", "prompt", b"prompt", "refunded_credits", b"refunded_credits", "remix_of", b"remix_of", "request_id", b"request_id", "seed", b"seed", "settings", b"settings", "started_at", b"started_at", "status", b"status", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_blocked_reason", b"_blocked_reason", "_credits_used", b"_credits_used", "_generation_time_ms", b"_generation_time_ms", "_gpu_time_ms", b"_gpu_time_ms", "_refunded_credits", b"_refunded_credits", "_remix_of", b"_remix_of", "_requested_model", b"_requested_model", "blocked_reason", b"blocked_reason", "completed_at", b"completed_at", "created_at", b"created_at", "credits_used", b"credits_used", "error", b"error", "generation_time_ms", b"generation_time_ms", "gpu_time_ms", b"gpu_time_ms", "model", b"model", "output", b"output", "progress", b"progress", "prompt", b"prompt", "refunded_credits", b"refunded_credits", "remix_of", b"remix_of", "request_id", b"request_id", "requested_model", b"requested_model", "seed", b"seed", "settings", b"settings", "started_at", b"started_at", "status", b"status", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__blocked_reason: _TypeAlias = _typing.Literal["blocked_reason"]  # noqa: Y015
     _WhichOneofArgType__blocked_reason: _TypeAlias = _typing.Literal["_blocked_reason", b"_blocked_reason"]  # noqa: Y015
@@ -560,6 +706,8 @@ class GetVideoResponse(_message.Message):
     _WhichOneofArgType__refunded_credits: _TypeAlias = _typing.Literal["_refunded_credits", b"_refunded_credits"]  # noqa: Y015
     _WhichOneofReturnType__remix_of: _TypeAlias = _typing.Literal["remix_of"]  # noqa: Y015
     _WhichOneofArgType__remix_of: _TypeAlias = _typing.Literal["_remix_of", b"_remix_of"]  # noqa: Y015
+    _WhichOneofReturnType__requested_model: _TypeAlias = _typing.Literal["requested_model"]  # noqa: Y015
+    _WhichOneofArgType__requested_model: _TypeAlias = _typing.Literal["_requested_model", b"_requested_model"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__blocked_reason) -> _WhichOneofReturnType__blocked_reason | None: ...
     @_typing.overload
@@ -572,6 +720,8 @@ class GetVideoResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__refunded_credits) -> _WhichOneofReturnType__refunded_credits | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__remix_of) -> _WhichOneofReturnType__remix_of | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__requested_model) -> _WhichOneofReturnType__requested_model | None: ...
 
 Global___GetVideoResponse: _TypeAlias = GetVideoResponse  # noqa: Y015
 
@@ -589,6 +739,10 @@ class VideoSettings(_message.Message):
     GUIDANCE_SCALE_FIELD_NUMBER: _builtins.int
     NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
     AUDIO_CONFIG_FIELD_NUMBER: _builtins.int
+    STYLE_PRESET_FIELD_NUMBER: _builtins.int
+    REFERENCE_STRENGTH_FIELD_NUMBER: _builtins.int
+    HAS_FIRST_FRAME_FIELD_NUMBER: _builtins.int
+    REFERENCE_VIDEO_FIELD_NUMBER: _builtins.int
     duration_seconds: _builtins.float
     """Length, seconds."""
     resolution: _builtins.str
@@ -603,6 +757,14 @@ class VideoSettings(_message.Message):
     """Classifier-free guidance, 1.0 (off) to 20.0."""
     negative_prompt: _builtins.str
     """What it steers away from; empty for nothing."""
+    style_preset: _builtins.str
+    """Style preset; empty for none."""
+    reference_strength: _builtins.float
+    """How far it may depart from reference_video, above 0 to 1; absent without one."""
+    has_first_frame: _builtins.bool
+    """Whether it begins with a picture that was given."""
+    reference_video: _builtins.str
+    """Address of the video that it is made after; empty for none."""
     @_builtins.property
     def audio_config(self) -> Global___AudioOptions:
         """Which sound is generated; absent without sound."""
@@ -618,12 +780,18 @@ class VideoSettings(_message.Message):
         guidance_scale: _builtins.float = ...,
         negative_prompt: _builtins.str = ...,
         audio_config: Global___AudioOptions | None = ...,
+        style_preset: _builtins.str = ...,
+        reference_strength: _builtins.float | None = ...,
+        has_first_frame: _builtins.bool = ...,
+        reference_video: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audio_config", b"audio_config"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reference_strength", b"_reference_strength", "audio_config", b"audio_config", "reference_strength", b"reference_strength"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aspect_ratio", b"aspect_ratio", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "fps", b"fps", "guidance_scale", b"guidance_scale", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "resolution", b"resolution"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reference_strength", b"_reference_strength", "aspect_ratio", b"aspect_ratio", "audio_config", b"audio_config", "duration_seconds", b"duration_seconds", "fps", b"fps", "guidance_scale", b"guidance_scale", "has_first_frame", b"has_first_frame", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "reference_strength", b"reference_strength", "reference_video", b"reference_video", "resolution", b"resolution", "style_preset", b"style_preset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__reference_strength: _TypeAlias = _typing.Literal["reference_strength"]  # noqa: Y015
+    _WhichOneofArgType__reference_strength: _TypeAlias = _typing.Literal["_reference_strength", b"_reference_strength"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reference_strength) -> _WhichOneofReturnType__reference_strength | None: ...
 
 Global___VideoSettings: _TypeAlias = VideoSettings  # noqa: Y015
 
@@ -1128,6 +1296,7 @@ class ProgressEvent(_message.Message):
     ETA_SECONDS_FIELD_NUMBER: _builtins.int
     CHECKPOINT_AVAILABLE_FIELD_NUMBER: _builtins.int
     WORKER_FIELD_NUMBER: _builtins.int
+    PREVIEW_JPEG_FIELD_NUMBER: _builtins.int
     step: _builtins.int
     """Denoising steps done."""
     total_steps: _builtins.int
@@ -1140,6 +1309,10 @@ class ProgressEvent(_message.Message):
     """Seconds until the video should be ready."""
     checkpoint_available: _builtins.bool
     """Whether a checkpoint exists to resume from."""
+    preview_jpeg: _builtins.bytes
+    """A small picture (JPEG, at most 32 KiB) of what the clip looks like so far; comes every few steps and is empty otherwise.
+    It may show what the check of the finished video refuses.
+    """
     @_builtins.property
     def worker(self) -> Global___WorkerInfo:
         """The worker that draws it; absent when none does."""
@@ -1154,10 +1327,11 @@ class ProgressEvent(_message.Message):
         eta_seconds: _builtins.int = ...,
         checkpoint_available: _builtins.bool = ...,
         worker: Global___WorkerInfo | None = ...,
+        preview_jpeg: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["worker", b"worker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_available", b"checkpoint_available", "eta_seconds", b"eta_seconds", "percent", b"percent", "phase", b"phase", "step", b"step", "total_steps", b"total_steps", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_available", b"checkpoint_available", "eta_seconds", b"eta_seconds", "percent", b"percent", "phase", b"phase", "preview_jpeg", b"preview_jpeg", "step", b"step", "total_steps", b"total_steps", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

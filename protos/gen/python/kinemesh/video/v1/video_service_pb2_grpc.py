@@ -104,7 +104,8 @@ class VideoServiceServicer:
     def CreateVideo(self, request, context):
         """Accepts a video generation: checks the prompt, reserves the credits, makes the job. Metadata `x-request-id` (a UUID) is the
         idempotency key: the same key and body give the first answer again, with metadata `idempotent-replayed: true`.
-        Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, INSUFFICIENT_CREDITS, CONTENT_BLOCKED, IDEMPOTENCY_KEY_REUSED, RATE_LIMITED.
+        Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, REFERENCE_VIDEO_REFUSED, INSUFFICIENT_CREDITS, CONTENT_BLOCKED,
+        IDEMPOTENCY_KEY_REUSED, RATE_LIMITED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,14 +121,14 @@ class VideoServiceServicer:
 
     def QuoteVideo(self, request, context):
         """Prices a video and foresees how long it would take, without making it. The prompt may be empty: neither depends on it.
-        Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, WEBHOOK_URL_REFUSED.
+        Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, REFERENCE_VIDEO_REFUSED, WEBHOOK_URL_REFUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """Lists the deployed models, the default one first.
+        """Lists the deployed models, the default one first, and the style presets.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,8 @@ class VideoServiceStub:
     CreateVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.CreateVideoRequest, _video_service_pb2.CreateVideoResponse]
     """Accepts a video generation: checks the prompt, reserves the credits, makes the job. Metadata `x-request-id` (a UUID) is the
     idempotency key: the same key and body give the first answer again, with metadata `idempotent-replayed: true`.
-    Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, INSUFFICIENT_CREDITS, CONTENT_BLOCKED, IDEMPOTENCY_KEY_REUSED, RATE_LIMITED.
+    Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, REFERENCE_VIDEO_REFUSED, INSUFFICIENT_CREDITS, CONTENT_BLOCKED,
+    IDEMPOTENCY_KEY_REUSED, RATE_LIMITED.
     """
     CreateVideoFromJson: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.CreateVideoFromJsonRequest, _video_service_pb2.CreateVideoResponse]
     """The REST form of CreateVideo. The JSON arrives unparsed, because the transcoder would drop unknown fields in silence; it is read
@@ -48,10 +49,10 @@ class VideoServiceStub:
     """
     QuoteVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.QuoteVideoRequest, _video_service_pb2.QuoteVideoResponse]
     """Prices a video and foresees how long it would take, without making it. The prompt may be empty: neither depends on it.
-    Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, WEBHOOK_URL_REFUSED.
+    Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, REFERENCE_VIDEO_REFUSED, WEBHOOK_URL_REFUSED.
     """
     ListModels: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.ListModelsRequest, _video_service_pb2.ListModelsResponse]
-    """Lists the deployed models, the default one first."""
+    """Lists the deployed models, the default one first, and the style presets."""
     GetVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.GetVideoRequest, _video_service_pb2.GetVideoResponse]
     """Returns one of the caller's videos. Errors: VIDEO_NOT_FOUND, also for a video of another user."""
     ListVideos: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.ListVideosRequest, _video_service_pb2.ListVideosResponse]
@@ -86,7 +87,8 @@ class VideoServiceAsyncStub(VideoServiceStub):
     CreateVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CreateVideoRequest, _video_service_pb2.CreateVideoResponse]  # type: ignore[assignment]
     """Accepts a video generation: checks the prompt, reserves the credits, makes the job. Metadata `x-request-id` (a UUID) is the
     idempotency key: the same key and body give the first answer again, with metadata `idempotent-replayed: true`.
-    Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, INSUFFICIENT_CREDITS, CONTENT_BLOCKED, IDEMPOTENCY_KEY_REUSED, RATE_LIMITED.
+    Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, REFERENCE_VIDEO_REFUSED, INSUFFICIENT_CREDITS, CONTENT_BLOCKED,
+    IDEMPOTENCY_KEY_REUSED, RATE_LIMITED.
     """
     CreateVideoFromJson: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CreateVideoFromJsonRequest, _video_service_pb2.CreateVideoResponse]  # type: ignore[assignment]
     """The REST form of CreateVideo. The JSON arrives unparsed, because the transcoder would drop unknown fields in silence; it is read
@@ -94,10 +96,10 @@ class VideoServiceAsyncStub(VideoServiceStub):
     """
     QuoteVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.QuoteVideoRequest, _video_service_pb2.QuoteVideoResponse]  # type: ignore[assignment]
     """Prices a video and foresees how long it would take, without making it. The prompt may be empty: neither depends on it.
-    Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, WEBHOOK_URL_REFUSED.
+    Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, REFERENCE_VIDEO_REFUSED, WEBHOOK_URL_REFUSED.
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_video_service_pb2.ListModelsRequest, _video_service_pb2.ListModelsResponse]  # type: ignore[assignment]
-    """Lists the deployed models, the default one first."""
+    """Lists the deployed models, the default one first, and the style presets."""
     GetVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.GetVideoRequest, _video_service_pb2.GetVideoResponse]  # type: ignore[assignment]
     """Returns one of the caller's videos. Errors: VIDEO_NOT_FOUND, also for a video of another user."""
     ListVideos: _aio.UnaryUnaryMultiCallable[_video_service_pb2.ListVideosRequest, _video_service_pb2.ListVideosResponse]  # type: ignore[assignment]
@@ -135,7 +137,8 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_video_service_pb2.CreateVideoResponse, _abc.Awaitable[_video_service_pb2.CreateVideoResponse]]:
         """Accepts a video generation: checks the prompt, reserves the credits, makes the job. Metadata `x-request-id` (a UUID) is the
         idempotency key: the same key and body give the first answer again, with metadata `idempotent-replayed: true`.
-        Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, INSUFFICIENT_CREDITS, CONTENT_BLOCKED, IDEMPOTENCY_KEY_REUSED, RATE_LIMITED.
+        Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, REFERENCE_VIDEO_REFUSED, INSUFFICIENT_CREDITS, CONTENT_BLOCKED,
+        IDEMPOTENCY_KEY_REUSED, RATE_LIMITED.
         """
 
     @_abc_1.abstractmethod
@@ -155,7 +158,7 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_video_service_pb2.QuoteVideoResponse, _abc.Awaitable[_video_service_pb2.QuoteVideoResponse]]:
         """Prices a video and foresees how long it would take, without making it. The prompt may be empty: neither depends on it.
-        Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, WEBHOOK_URL_REFUSED.
+        Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, REFERENCE_VIDEO_REFUSED, WEBHOOK_URL_REFUSED.
         """
 
     @_abc_1.abstractmethod
@@ -164,7 +167,7 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_video_service_pb2.ListModelsResponse, _abc.Awaitable[_video_service_pb2.ListModelsResponse]]:
-        """Lists the deployed models, the default one first."""
+        """Lists the deployed models, the default one first, and the style presets."""
 
     @_abc_1.abstractmethod
     def GetVideo(

@@ -1,0 +1,1 @@
+"""Drives other people's video APIs as a worker drives its Triton."""

@@ -1,0 +1,1 @@
+"""Provider workers against providers on loopback."""

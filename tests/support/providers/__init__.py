@@ -1,0 +1,1 @@
+"""Providers on loopback, each believed by its own official client."""
