@@ -59,7 +59,8 @@ def test_features_of_the_noise_level(recorded: dict[str, Tensor]) -> None:
     times = recorded["time"]
     dit(torch.zeros(len(times), 1, 2, 2, 16), times, dit.null_text(len(times), 1))
     assert seen[0].shape[-1] == _TIME_FEATURES
-    assert_parity(seen[0], recorded["time_features"])
+    # Sines of up to 1000 radians: the last bit of such an angle is 6e-5, and how it is rounded is the processor's.
+    assert_parity(seen[0], recorded["time_features"], worst=1.3e-4)
 
 
 def test_the_channel_norm_of_the_decoder(recorded: dict[str, Tensor]) -> None:
