@@ -23,7 +23,8 @@ from deploy.local.supervisor import Supervisor
 
 MARK = "KINEMESH_LOCAL_HOME"
 """Environment variable that marks every process of an installation, so that strays can be found."""
-START_WITHIN_S = 120.0
+START_WITHIN_S = 720.0
+"""Longer than the slowest process may take; one that does not become ready in its own time fails the start at once."""
 STOP_WITHIN_S = 60.0
 
 

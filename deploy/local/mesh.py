@@ -32,6 +32,8 @@ from services.common.catalogue import load_catalogue
 
 SERVICE_STOP_S = 40
 """Longer than the longest grace a service gives its work (the worker's 30 s), so that it can give a job back."""
+ENCODER_READY_WITHIN_S = 600.0
+"""It reads the text encoders of all models first, and those of the big ones have tens of gigabytes."""
 NATS_SILENCE_S = 30.0
 """The broker is started again after so long without an answer from JetStream."""
 OBJECT_STORE_USERS = ("safety", "orchestrator", "encoder", "transcoder", "worker", "providers")
@@ -70,7 +72,7 @@ class Mesh:
             self._service("billing", needs={"postgres", "nats"}),
             self._service("safety", needs=stores),
             self._service("orchestrator", needs=stores),
-            self._service("encoder", needs=stores),
+            self._service("encoder", needs=stores, ready_within_s=ENCODER_READY_WITHIN_S),
             self._service("scheduler", needs=stores),
             self._service("transcoder", needs=stores),
             self._service("worker", needs=stores | {"triton"}),
@@ -85,7 +87,9 @@ class Mesh:
             return []
         return [self._service("providers", needs=stores, module="services.worker")]
 
-    def _service(self, name: str, *, needs: set[str] | None = None, module: str | None = None) -> Component:
+    def _service(
+        self, name: str, *, needs: set[str] | None = None, module: str | None = None, ready_within_s: float = 90
+    ) -> Component:
         ready_file = self.home.ready_file(name)
         program = Program(
             name=name,
@@ -95,7 +99,7 @@ class Mesh:
             log=self.home.log(name),
             prepare=partial(_forget, ready_file),
             probe=partial(_written, ready_file),
-            ready_within_s=90,
+            ready_within_s=ready_within_s,
             stop_within_s=SERVICE_STOP_S,
         )
         return Component(program=program, needs=frozenset(needs or ()))

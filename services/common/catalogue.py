@@ -92,9 +92,10 @@ class TritonModel(_Model):
     memory_gb: float = Field(gt=0)
     """Memory the loaded models take, GiB."""
     precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"
-    """What the transformer computes in."""
+    """What a model that others trained computes in; REFERENCE's weights say their own."""
     offload: Literal["none", "model", "sequential"] = "none"
-    """What waits in main memory while it is not used: nothing, whole networks, or every layer. Needs a GPU."""
+    """What of such a model waits in main memory while it is not used: nothing, whole networks, or every layer. Needs a
+    GPU."""
 
     negative_prompt: ClassVar[bool] = True
     seed: ClassVar[bool] = True

@@ -29,8 +29,9 @@ class Settings(PostgresSettings, NatsSettings, S3Settings, OrphanSettings, Refer
     """Threads that torch computes with."""
     encoder_device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where it computes the text encoders of models that others trained; auto is a GPU where there is one."""
-    encoder_concurrency: int = Field(default=4, ge=1)
-    """Jobs at once in this process; encoding itself goes one by one."""
+    encoder_concurrency: int = Field(default=16, ge=1)
+    """Jobs at once in this process. Encoding and decoding go one by one; reference videos are fetched side by side, so
+    that slow servers of some users do not keep the jobs of others waiting."""
     reference_video_max_mb: int = Field(default=256, ge=1)
     """Largest reference video that is fetched, MiB."""
     reference_video_fetch_timeout_s: float = Field(default=60.0, gt=0)

@@ -109,7 +109,7 @@ def queued(job: Job) -> bytes:
         config=job_events_pb2.QueuedJobConfig(
             duration_seconds=float(job.duration_seconds),
             resolution=job.resolution,
-            num_steps=job.num_inference_steps,
+            num_steps=job.total_steps,
             enable_audio=job.enable_audio,
         ),
         enqueued_at=job.available_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),

@@ -152,7 +152,7 @@ def _to_job(job: job_service_pb2.Job) -> QueuedJob:
         prompt_embedding_path=job.artifacts.prompt_embedding_uri,
         duration_seconds=config.duration_seconds,
         resolution=video_pb2.Resolution.Name(config.resolution).removeprefix("RESOLUTION_"),
-        num_steps=config.num_inference_steps,
+        num_steps=request.progress.total_steps,
         enable_audio=config.enable_audio,
         enqueued_at=request.updated_at.ToDatetime(UTC),
     )

@@ -95,15 +95,16 @@ def checkpoint_state(
         model_revision=written["model_digest"],
         engine_hash=written["engine_hash"],
         rng_state_path=manifest,
-        audio_state=_audio_state(config),
+        audio_state=_audio_state(written, config),
     )
 
 
-def _audio_state(config: video_pb2.GenerationConfig) -> bytes:
-    """Sound is made after the frames, by a sampler whose noise comes from the seed."""
+def _audio_state(written: dict[str, Any], config: video_pb2.GenerationConfig) -> bytes:
+    """Sound is made with the frames, or after them by a sampler whose noise comes from the seed."""
     if not config.enable_audio:
         return b""
-    return json.dumps({"seed": config.seed, "steps_done": 0}).encode()
+    steps = written["step"] if "audio_latent" in written["carries"] else 0
+    return json.dumps({"seed": config.seed, "steps_done": steps}).encode()
 
 
 def video_latent(

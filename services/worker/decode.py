@@ -60,8 +60,7 @@ class DecodeStage:
                     work.stop.check()
                     if message["type"] == "chunk":
                         await _encode(writer, message, plan)
-                        steps = work.config.num_inference_steps
-                        work.report(steps, message["done"] / message["total"], message["decode_time_ms"])
+                        work.report(work.total_steps, message["done"] / message["total"], message["decode_time_ms"])
                 await in_thread(writer.finish)
             finally:
                 writer.abandon()

@@ -92,7 +92,7 @@ class GenerateStage:
         return {
             **work.clip(),
             **_given(work),
-            "preview_every": self._preview_every(work.config.num_inference_steps),
+            "preview_every": self._preview_every(work.total_steps),
             "embeddings": str(work.files.embeddings),
             "steps": work.config.num_inference_steps,
             "guidance": work.config.guidance_scale,
@@ -126,6 +126,7 @@ def _given(work: Work) -> Message:
     if artifacts.HasField("reference_video"):
         given["reference"] = str(work.files.reference)
         given["strength"] = work.job.request.prompt_config.reference_strength
+        given["reference_steps"] = work.total_steps
     return given
 
 

@@ -45,8 +45,8 @@ class Settings(S3Settings, ProviderSettings):
     """Seconds a local checkpoint is kept after it was written; the copy in the object store stays."""
     step_timeout_s: float = Field(default=120, gt=0)
     """Seconds without a response from a running model after which it counts as stuck."""
-    model_load_timeout_s: float = Field(default=120, gt=0)
-    """Seconds a model may take to load."""
+    model_load_timeout_s: float = Field(default=600, gt=0)
+    """Seconds a model may take to load; tens of gigabytes are read, and read once more to know what they are."""
     triton_start_timeout_s: float = Field(default=60, gt=0)
     """Seconds to wait at start for a Triton that does not answer yet."""
     probe_interval_s: float = Field(default=15, gt=0)

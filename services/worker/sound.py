@@ -53,8 +53,7 @@ class SoundStage:
                 if message["type"] == "result":
                     work.state.busy.add(message["step_time_ms"])
                     return message
-                steps = work.config.num_inference_steps
-                work.report(steps, message["step"] / message["total"], message["step_time_ms"])
+                work.report(work.total_steps, message["step"] / message["total"], message["step_time_ms"])
         raise ModelBrokenError("the audio model ended without a result")
 
     def _prompt(self, work: Work) -> str:

@@ -76,6 +76,11 @@ class Work:
         return self.lease.job.request.generation_config
 
     @property
+    def total_steps(self) -> int:
+        """Denoising steps to take; a clip made after a video takes fewer than its num_inference_steps."""
+        return self.lease.job.request.progress.total_steps
+
+    @property
     def tier(self) -> str:
         """The tier's name without prefix."""
         return video_pb2.Tier.Name(self.lease.job.request.tier).removeprefix("TIER_")
@@ -96,7 +101,7 @@ class Work:
         if self.state.job is not None:
             self.state.job.step = step
         share = self.state.busy.share()
-        self.lease.report(Progress(step, self.config.num_inference_steps, fraction, busy_ms, share, preview_jpeg))
+        self.lease.report(Progress(step, self.total_steps, fraction, busy_ms, share, preview_jpeg))
 
     async def advance(
         self, to_status: video_pb2.VideoStatus.ValueType, artifacts: job_service_pb2.JobArtifacts | None = None

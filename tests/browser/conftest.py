@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,13 @@ from tests.support.chromium import Page
 from tests.support.gateway import Gateway, running_gateway
 
 _HERE = Path(__file__).parent
+MAX_BODY_BYTES = 4 * 2**20
+"""The gateway's own limit; below that of a first frame, so that the page can meet it."""
+_CHOOSE = """((label, value) => {
+    const select = [...document.querySelectorAll('select')].find(each => each.labels[0].innerText === label)
+    select.value = value
+    select.dispatchEvent(new Event('change', {bubbles: true}))
+})"""
 _users = (f"user-{number}" for number in itertools.count(1))
 
 
@@ -41,9 +49,11 @@ async def gateway(mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Async
     directory = tmp_path_factory.mktemp("studio-gateway")
     media = tmp_path_factory.mktemp("media")
     make_video(media, tmp_path_factory.mktemp("studio-media"))
-    async with _serving(media) as address, running_gateway(directory, mesh.server(), objectstore_address=address) as it:
-        mesh.media_url = f"{it.url}/media"
-        yield it
+    async with _serving(media) as address:
+        settings = {"objectstore_address": address, "max_body_bytes": MAX_BODY_BYTES}
+        async with running_gateway(directory, mesh.server(), **settings) as it:
+            mesh.media_url = f"{it.url}/media"
+            yield it
 
 
 @contextlib.asynccontextmanager
@@ -72,6 +82,19 @@ class Visit:
         await self.page.shows("New video")
         if fragment:
             await self.page.evaluate(f"location.hash = '{fragment}'")
+
+    async def choose(self, label: str, value: str) -> None:
+        """Chooses in a list."""
+        await self.page.find("combobox", label)
+        await self.page.evaluate(f"{_CHOOSE}({json.dumps(label)}, {json.dumps(value)})")
+
+    async def open_section(self, name: str) -> None:
+        """Opens the options behind a name."""
+        await self.page.shows(name)
+        await self.page.evaluate(
+            f"[...document.querySelectorAll('details')].find(each => each.innerText.startsWith({json.dumps(name)}))"
+            ".open = true"
+        )
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from deploy.local.keys import prepare_keys
 from services.transcoder.domain import Native
@@ -15,6 +17,13 @@ from services.transcoder.provenance import Manifest, Provenance, load_signing_ke
 from tests.support.media import moving_scene, write_mezzanine, write_sound
 
 FPS, SECONDS = 24, 2
+
+
+def make_picture(width: int, height: int, kind: str = "JPEG") -> bytes:
+    """A still of the scene, encoded."""
+    file = io.BytesIO()
+    Image.fromarray(moving_scene(1, width, height)[0]).save(file, kind)
+    return file.getvalue()
 
 
 def make_video(directory: Path, work: Path) -> None:

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from kinemesh.billing.v1 import billing_service_pb2, billing_service_pb2_grpc
 from kinemesh.scheduler.v1 import scheduler_service_pb2, scheduler_service_pb2_grpc, worker_pb2
-from kinemesh.video.v1 import video_pb2, video_service_pb2_grpc
 from kinemesh.video.v1 import video_service_pb2 as pb
+from kinemesh.video.v1 import video_service_pb2_grpc
 from services.common import errors
-from services.common.catalogue import load_catalogue
 from services.common.rpc.server import RpcServer, RpcService
 from services.orchestrator.convert import video as convert
 from services.orchestrator.domain.spec import read_spec
+from tests.browser.job import CATALOGUE, WORKER, Job, stamp
 
-CATALOGUE = load_catalogue(Path(__file__).parents[2] / "deploy" / "catalogue.yaml")
 PRICE = "0.375"
-WORKER = "worker-1"
-STEPS = 8
 _REFUSALS = {
     "too expensive": errors.PaymentRequired(
         "INSUFFICIENT_CREDITS", "the video costs more than is left", required=PRICE, available="0.1"
@@ -35,55 +27,6 @@ _REFUSALS = {
     "too many": errors.ResourceExhausted("RATE_LIMITED", "at most 8 videos may be unfinished at once", retry_after_s=7),
     "safety is down": errors.Unavailable("DEPENDENCY_UNAVAILABLE", "safety did not answer"),
 }
-
-
-@dataclass
-class Job:
-    """A video, and all that has happened to it."""
-
-    id: str
-    user: str
-    prompt: str
-    status: str = "PENDING"
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    events: list[pb.WatchVideoResponse] = field(default_factory=list)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def ended(self) -> bool:
-        return self.status in ("COMPLETED", "FAILED", "CANCELLED", "BLOCKED")
-
-    def tell(self, status: str, **event: Any) -> None:
-        """Adds an event to the stream of the job."""
-        self.status = status
-        at = _stamp(datetime.now(UTC))
-        state = video_pb2.VideoStatus.Value(f"VIDEO_STATUS_{status}")
-        number = str(len(self.events) + 1)
-        self.events.append(
-            pb.WatchVideoResponse(event_id=number, timestamp=at, request_id=self.id, status=state, **event)
-        )
-        self.news.set()
-        self.news = asyncio.Event()
-
-    def draw(self, step: int) -> None:
-        """Another denoising step is done."""
-        worker = pb.WorkerInfo(worker_id=WORKER)
-        percent = 5 + 70 * step // STEPS
-        progress = pb.ProgressEvent(step=step, total_steps=STEPS, percent=percent, eta_seconds=9, worker=worker)
-        self.tell("GENERATING", progress=progress)
-
-    def move(self, status: str) -> None:
-        """It enters another state."""
-        self.tell(status, phase_change=pb.PhaseChangeEvent())
-
-    def complete(self) -> None:
-        """It is ready."""
-        self.tell("COMPLETED", completed=pb.CompletedEvent())
-
-    def fail(self, code: str, message: str) -> None:
-        """It ends without a result."""
-        status = {"CANCELLED": "CANCELLED", "CONTENT_BLOCKED": "BLOCKED"}.get(code, "FAILED")
-        self.tell(status, error=pb.ErrorEvent(error_code=code, error_message=message))
 
 
 class Mesh(
@@ -107,12 +50,16 @@ class Mesh(
         """So many requests are accepted whose answer does not arrive."""
         self.streams_stand = True
 
-    def add(self, user: str, prompt: str, status: str = "PENDING", *, age_s: float = 0) -> Job:
-        """A job as if it had been asked for."""
+    def add(self, user: str, prompt: str, *, age_s: float = 0, **options: Any) -> Job:
+        """A job as if it had been asked for, with more of the request's fields as given."""
+        usual = {"model": "realtime", "resolution": "480p", "enable_audio": True}
+        return self._accept(user, pb.CreateVideoRequest(prompt=prompt, **{**usual, **options}), age_s)
+
+    def _accept(self, user: str, request: pb.CreateVideoRequest, age_s: float = 0) -> Job:
         created = datetime.now(UTC) - timedelta(seconds=age_s)
-        job = Job(str(uuid.uuid4()), user, prompt, created_at=created)
+        job = Job(str(uuid.uuid4()), user, request, created_at=created)
         self.jobs[job.id] = job
-        job.tell(status, progress=pb.ProgressEvent(percent=2, eta_seconds=14))
+        job.tell("PENDING", progress=pb.ProgressEvent(percent=2, eta_seconds=14))
         return job
 
     def newest(self, user: str) -> Job:
@@ -144,7 +91,7 @@ class Mesh(
                 raise error
         if self.keys.count(key) == 1:
             self.requests.append(request)
-            self.add(_user(context), request.prompt)
+            self._accept(_user(context), request)
         if self.lose_answers:
             self.lose_answers -= 1
             raise errors.Unavailable("DEPENDENCY_UNAVAILABLE", "the answer was lost")
@@ -168,10 +115,7 @@ class Mesh(
 
     async def GetVideo(self, request: pb.GetVideoRequest, context: Any) -> pb.GetVideoResponse:
         job = self._find(request.request_id, context)
-        video = pb.GetVideoResponse(
-            request_id=job.id, status=job.status, prompt=job.prompt, model="REFERENCE", tier="REALTIME", seed=42
-        )
-        video.created_at.CopyFrom(_stamp(job.created_at))
+        video = job.described()
         if job.status == "COMPLETED":
             video.output.CopyFrom(self._output())
             video.generation_time_ms, video.gpu_time_ms, video.credits_used = 13_250, 9_400, float(PRICE)
@@ -205,9 +149,12 @@ class Mesh(
 
     def _summary(self, job: Job) -> pb.VideoSummary:
         picture = f"{self.media_url}/thumbnail.jpg" if job.status == "COMPLETED" else None
-        created = _stamp(job.created_at)
         return pb.VideoSummary(
-            request_id=job.id, status=job.status, prompt=job.prompt, thumbnail_url=picture, created_at=created
+            request_id=job.id,
+            status=job.status,
+            prompt=job.prompt,
+            thumbnail_url=picture,
+            created_at=stamp(job.created_at),
         )
 
     async def CancelVideo(self, request: pb.CancelVideoRequest, context: Any) -> pb.CancelVideoResponse:
@@ -216,6 +163,9 @@ class Mesh(
             raise errors.Conflict("VIDEO_ALREADY_FINISHED", "the video has ended", status=job.status)
         job.fail("CANCELLED", "the video was cancelled")
         return pb.CancelVideoResponse(request_id=job.id, status="CANCELLED", refunded_credits=float(PRICE))
+
+    async def DeleteVideo(self, request: pb.DeleteVideoRequest, context: Any) -> pb.DeleteVideoResponse:
+        return pb.DeleteVideoResponse(request_id=self.jobs.pop(self._find(request.request_id, context).id).id)
 
     async def WatchVideo(self, request: pb.WatchVideoRequest, context: Any) -> AsyncIterator[pb.WatchVideoResponse]:
         job = self._find(request.request_id, context)
@@ -266,22 +216,18 @@ def _user(context: Any) -> str:
     return str(dict(context.invocation_metadata())["x-user-id"])
 
 
-def _stamp(moment: datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp
-
-
 def _worker(name: str, busy: bool) -> worker_pb2.GPUWorkerState:
     status = worker_pb2.WORKER_STATUS_GENERATING if busy else worker_pb2.WORKER_STATUS_IDLE
     hardware = worker_pb2.WorkerHardware(
         gpu_type="cpu", gpu_memory_total_gb=24, gpu_memory_used_gb=math.pi if busy else 0.4
     )
-    models = worker_pb2.LoadedModels(dit_model="REFERENCE", vae_model="REFERENCE") if busy else None
+    loaded = worker_pb2.LoadedModels(dit_model="REFERENCE", vae_model="REFERENCE") if busy else None
     metrics = worker_pb2.WorkerMetrics(jobs_completed_today=12, average_generation_time_ms=13_250)
     state = worker_pb2.GPUWorkerState(
-        worker_id=name, node_name="atelier", status=status, hardware=hardware, loaded_models=models, metrics=metrics
+        worker_id=name, node_name="atelier", status=status, hardware=hardware, loaded_models=loaded, metrics=metrics
     )
+    state.models.extend(("REFERENCE", "WAN"))
     if busy:
         state.current_job.current_step = 5
+        state.current_job.started_at.CopyFrom(stamp(datetime.now(UTC)))
     return state

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.browser.conftest import Visit
+from tests.browser.media import make_picture
+from tests.browser.mesh import PRICE
 
 MANY = 15
 CARDS = "document.querySelectorAll('.card').length"
@@ -24,10 +26,7 @@ async def test_pages_and_filters(visit: Visit) -> None:
     await page.shows("clip number 0")
     await page.click("button", "Newer")
     await page.shows("1 to 12 of 15")
-    await page.evaluate(
-        "(select => { select.value = 'FAILED'; select.dispatchEvent(new Event('change', {bubbles: true})) })"
-        "(document.querySelector('.gallery select'))"
-    )
+    await visit.choose("Show", "FAILED")
     await page.until(f"{CARDS} === 1")
     await page.shows("clip number 3")
 
@@ -38,10 +37,13 @@ async def test_a_video_plays_in_its_card(visit: Visit, screenshots: Path) -> Non
     for age, prompt in enumerate(prompts):
         visit.mesh.add(visit.user, prompt, age_s=age * 600).complete()
     visit.mesh.add(visit.user, "a green triangle turning on sand", age_s=3).draw(4)
+    visit.mesh.add(visit.user, "a slow river", age_s=2).draw(2, make_picture(112, 64))
     visit.mesh.add(visit.user, "a lantern in falling snow", age_s=9000).fail("CANCELLED", "cancelled")
     await visit.open()
     await page.shows("40%")
     await page.until("document.querySelector('.card img')?.complete")
+    await page.until("getComputedStyle(document.querySelector('.card .drawn')).opacity === '1'")
+    await page.shows(f"{PRICE} credits")
     await page.screenshot(screenshots / "gallery.png")
     await page.click("button", "Play a blue square moving left")
     await page.until("document.querySelector('.card video')?.currentTime > 0.1")
@@ -75,3 +77,21 @@ async def test_what_is_another_s_looks_missing(visit: Visit) -> None:
     await visit.open(f"/videos/{job.id}")
     await visit.page.shows("There is no such video")
     await visit.page.hides("a secret")
+
+
+async def test_a_video_is_deleted_after_a_question(visit: Visit, screenshots: Path) -> None:
+    page = visit.page
+    job = visit.mesh.add(visit.user, "a mistake")
+    job.complete()
+    await visit.open(f"/videos/{job.id}")
+    await page.click("button", "Delete")
+    await page.shows("Delete this video?")
+    await page.screenshot(screenshots / "question.png")
+    await page.press("Escape")
+    await page.hides("Delete this video?")
+    assert await page.evaluate("document.activeElement.innerText") == "Delete"
+    assert job.id in visit.mesh.jobs
+    await page.press("Enter")
+    await page.click("button", "Delete it")
+    await page.shows("Nothing here yet")
+    assert job.id not in visit.mesh.jobs

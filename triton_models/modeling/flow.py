@@ -84,22 +84,34 @@ def initial_state(shape: tuple[int, ...], seed: int, timesteps: tuple[float, ...
 
 
 def noised_state(
-    source: Tensor, strength: float, seed: int, timesteps: tuple[float, ...], solver: Solver
+    source: Tensor,
+    strength: float,
+    seed: int,
+    timesteps: tuple[float, ...],
+    solver: Solver,
+    steps: int | None = None,
 ) -> SamplerState:
-    """Returns `source` with noise, at the last level of the schedule that is not below `strength`.
+    """Returns `source` with noise of the level `strength`, before `steps` steps along the rest of the schedule's curve.
 
     Sampling from there keeps what that much noise has not hidden: the layout at low strength, hardly a colour near 1.
-    At least one step is left to take, also where the steps are few.
+    By default that share of the schedule's steps is taken.
 
     Raises:
-        ValueError: strength is not above 0 and at most 1.
+        ValueError: strength is not above 0 and at most 1, or there is no step.
     """
-    if not 0 < strength <= 1:
-        raise ValueError(f"strength {strength} is not above 0 and at most 1")
-    # A shift may leave the first level an ulp below 1.
-    step = max((index for index, t in enumerate(timesteps) if t >= strength), default=0)
+    steps = max(1, round(strength * (len(timesteps) - 1))) if steps is None else steps
+    if not 0 < strength <= 1 or steps < 1:
+        raise ValueError(f"strength {strength} is not above 0 and at most 1, or {steps} are no steps")
+    left = _rest_of(timesteps, strength, steps)
     noise = seeded_noise(seed, 0, tuple(source.shape))
-    return SamplerState(torch.lerp(source, noise, timesteps[step]), step, timesteps, solver, seed)
+    return SamplerState(torch.lerp(source, noise, left[0]), 0, left, solver, seed)
+
+
+def _rest_of(timesteps: tuple[float, ...], begin: float, steps: int) -> tuple[float, ...]:
+    """Returns steps + 1 levels from `begin` to the end, spaced as the schedule is there."""
+    places = np.arange(len(timesteps))
+    place = np.interp(begin, timesteps[::-1], places[::-1])
+    return tuple(np.interp(np.linspace(place, places[-1], steps + 1), places, timesteps).tolist())
 
 
 def advance(state: SamplerState, velocity: Velocity) -> SamplerState:

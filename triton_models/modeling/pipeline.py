@@ -117,16 +117,24 @@ def start(plan: GenerationPlan, seed: int, first_frame: Tensor | None = None) ->
 
 
 def restart(
-    plan: GenerationPlan, seed: int, source: Tensor, strength: float, first_frame: Tensor | None = None
+    plan: GenerationPlan,
+    seed: int,
+    source: Tensor,
+    strength: float,
+    first_frame: Tensor | None = None,
+    steps: int | None = None,
 ) -> SamplerState:
     """Returns the state from which another clip's latent [1, F, H, W, C] is made anew, the freer the higher `strength`.
 
+    It takes `steps` from there, by default that share of the plan's.
+
     Raises:
-        ValueError: the source is not of the plan's shape, strength not in (0, 1], or as `start`.
+        ValueError: the source is not of the plan's shape, as `noised_state`, or as `start`.
     """
     if tuple(source.shape[1:]) != plan.shape.latent():
         raise ValueError(f"a source of {tuple(source.shape[1:])} is not of {tuple(plan.shape.latent())}")
-    return _hold(plan, noised_state(source, strength, seed, plan.timesteps, plan.solver), first_frame)
+    state = noised_state(source, strength, seed, plan.timesteps, plan.solver, steps)
+    return _hold(plan, state, first_frame)
 
 
 def _hold(plan: GenerationPlan, state: SamplerState, first_frame: Tensor | None) -> SamplerState:

@@ -58,7 +58,8 @@ class CheckpointWriter:
         began = time.perf_counter()
         path = self._directory / f"step-{state.step:04d}.safetensors"
         manifest = write_checkpoint(path, state, self._origin)
-        return _describe(path, manifest, (time.perf_counter() - began) * 1000)
+        write_ms = (time.perf_counter() - began) * 1000
+        return {**_describe(path, manifest), "carries": sorted(state.carried), "write_ms": write_ms}
 
 
 def _succeeded(future: Future[Message]) -> bool:
@@ -67,7 +68,7 @@ def _succeeded(future: Future[Message]) -> bool:
     return error is None
 
 
-def _describe(path: Path, manifest: CheckpointManifest, write_ms: float) -> Message:
+def _describe(path: Path, manifest: CheckpointManifest) -> Message:
     cuda = torch.cuda.get_rng_state().numpy().tobytes() if torch.cuda.is_available() else b""
     return {
         "path": str(path),
@@ -83,5 +84,4 @@ def _describe(path: Path, manifest: CheckpointManifest, write_ms: float) -> Mess
         "engine_hash": manifest.engine_hash,
         "rng_state_cpu": base64.b64encode(torch.get_rng_state().numpy().tobytes()).decode(),
         "rng_state_cuda": base64.b64encode(cuda).decode(),
-        "write_ms": write_ms,
     }

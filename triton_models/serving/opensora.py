@@ -61,6 +61,9 @@ class OpenSoraSampling:
     reference: Tensor | None = None
     """What the clip is made after, as a latent."""
     strength: float = 1.0
+    """Level of the noise over the reference."""
+    reference_steps: int | None = None
+    """Steps from there; None for that share of all."""
 
     @property
     def plan(self) -> ClipPlan:
@@ -85,7 +88,9 @@ class OpenSoraSampling:
         """Noise, over the reference and behind the picture where there are any."""
         if self.reference is None:
             return start(self.generation, self.seed, self.first_frame)
-        return restart(self.generation, self.seed, self.reference, self.strength, self.first_frame)
+        return restart(
+            self.generation, self.seed, self.reference, self.strength, self.first_frame, self.reference_steps
+        )
 
     def steps(self, state: SamplerState) -> Iterator[SamplerState]:
         """As `sample`."""
@@ -125,7 +130,7 @@ class OpenSoraDenoiser:
         for embedding in (prompt, negative):
             if embedding is not None:
                 _check(embedding, self.stdit3.config)
-        given: dict[str, Any] = {"strength": request.strength}
+        given: dict[str, Any] = {"strength": request.strength, "reference_steps": request.reference_steps}
         if request.first_frame is not None:
             given["first_frame"] = encode_picture(self.vae, plan, read_picture(request.first_frame))
         if request.reference is not None:

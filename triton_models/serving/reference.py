@@ -49,6 +49,9 @@ class ReferenceSampling:
     reference: Tensor | None
     """What the clip is made after, as a latent."""
     strength: float
+    """Level of the noise over the reference."""
+    reference_steps: int | None
+    """Steps from there; None for that share of all."""
     previewer: LatentPreview | None
 
     @property
@@ -74,7 +77,9 @@ class ReferenceSampling:
         """Noise, over the reference and behind the picture where there are any."""
         if self.reference is None:
             return start(self.generation, self.seed, self.first_frame)
-        return restart(self.generation, self.seed, self.reference, self.strength, self.first_frame)
+        return restart(
+            self.generation, self.seed, self.reference, self.strength, self.first_frame, self.reference_steps
+        )
 
     def steps(self, state: SamplerState) -> Iterator[SamplerState]:
         """As `sample`."""
@@ -124,6 +129,7 @@ class ReferenceDenoiser:
             first_frame=first_frame,
             reference=None if request.reference is None else self._encoded(plan, read_frames(request.reference)),
             strength=request.strength,
+            reference_steps=request.reference_steps,
             previewer=self.previewer,
         )
 

@@ -62,7 +62,9 @@ class DitRequest(ClipRequest):
     """Safetensors with `frames`, uint8 [frames, height, width, 3] of any size at the clip's rate, that the clip is made
     after. Where they are too few, the last one is repeated."""
     strength: float = Field(default=1.0, gt=0, le=1)
-    """How much noise hides the reference at the start; the steps before that level are not taken."""
+    """Level of the noise that hides the reference where sampling begins."""
+    reference_steps: int | None = Field(default=None, ge=1, le=100)
+    """Denoising steps from there; None for that share of `steps`."""
     preview_every: int = Field(default=0, ge=0)
     """Steps between previews; 0 for none."""
     checkpoint_every: int = Field(ge=0)

@@ -22,6 +22,7 @@ def examine_here(state_dir: Path, user: str) -> Iterator[Finding]:
     yield machine.check_disk(state_dir)
     yield machine.check_memory()
     yield machine.check_weights()
+    yield machine.check_models()
     mesh = LocalMesh.read(state_dir)
     yield mesh.check_processes()
     if not mesh.running:

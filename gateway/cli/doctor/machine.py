@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import yaml
+
 from gateway.cli.doctor.finding import Finding, fault, ok, skipped, warning
 
 _PYTHON = (3, 11)
@@ -21,7 +23,9 @@ _MEMORY_WARNING_GIB = 3
 _MEMORY = Path("/proc/meminfo")
 _PINNED = re.compile(r"([\w.-]+)==([\w.]+); extra == ['\"]servers['\"]")
 _NEEDED = re.compile(r"([A-Za-z0-9][\w.-]*)[^;]*$")
-WEIGHTS = Path(__file__).parents[3] / "triton_models" / "weights" / "reference"
+_ROOT = Path(__file__).parents[3]
+WEIGHTS = _ROOT / "triton_models" / "weights" / "reference"
+MODELS = _ROOT / "deploy" / "models.yaml"
 
 
 def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
@@ -86,6 +90,19 @@ def check_weights(directory: Path = WEIGHTS) -> Finding:
     if damaged:
         return fault("weights", f"damaged: {', '.join(damaged)}", "check the files out anew, or `git lfs pull`")
     return ok("weights", f"{len(files)} files, {sum(file.stat().st_size for file in files) / 2**20:.1f} MiB")
+
+
+def check_models(entries: Path = MODELS) -> Finding:
+    """The weights of the models that others trained: for which they are here, and whether they are whole."""
+    models: dict[str, dict[str, str]] = yaml.safe_load(entries.read_text(encoding="utf-8"))["models"]
+    places = {name: entries.parent / entry["weights"] for name, entry in models.items() if "weights" in entry}
+    here = {name: sorted(place.rglob("*.safetensors")) for name, place in places.items() if place.is_dir()}
+    damaged = [f"{name} {file.name}" for name, files in here.items() for file in files if not _is_whole(file)]
+    damaged += [f"{name} (no weights)" for name, files in here.items() if not files]
+    if damaged:
+        return fault("models", f"damaged: {', '.join(damaged)}", "copy the files anew, or move the directory away")
+    absent = ", ".join(sorted(places.keys() - here.keys()))
+    return ok("models", f"weights of {', '.join(here) or 'none'}" + (f"; not here: {absent}" if absent else ""))
 
 
 def check_ports(ports: Mapping[str, int]) -> Finding:

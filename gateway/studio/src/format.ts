@@ -19,6 +19,16 @@ export function measured(milliseconds: number): string {
   return milliseconds < 60_000 ? `${(milliseconds / 1000).toFixed(1)} s` : duration(milliseconds / 1000);
 }
 
+/** Of a length that need not be whole: "5.4 s". */
+export function seconds(length: number): string {
+  return `${factor(length)} s`;
+}
+
+/** Down to a hundredth, without idle zeros. */
+export function factor(value: number): string {
+  return String(Number(value.toFixed(2)));
+}
+
 export function bytes(count: number): string {
   const units = ["B", "KB", "MB", "GB"];
   const power = count < 1 ? 0 : Math.min(Math.floor(Math.log10(count) / 3), units.length - 1);
@@ -46,4 +56,10 @@ export function moment(time: Timestamp | Date): string {
 export function title(name: string): string {
   const words = name.toLowerCase().replaceAll("_", " ");
   return words === "" ? "" : words[0]!.toUpperCase() + words.slice(1);
+}
+
+/** A text of a service, which begins small and has no full stop. */
+export function sentence(text: string): string {
+  if (text === "") return "";
+  return `${text[0]!.toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
 }

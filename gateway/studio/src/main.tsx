@@ -8,6 +8,7 @@ import { followAddress, route } from "./state/route.ts";
 import { Composer } from "./views/composer.tsx";
 import { Gallery } from "./views/gallery.tsx";
 import { Header } from "./views/header.tsx";
+import { Models } from "./views/models.tsx";
 import { SignIn } from "./views/sign_in.tsx";
 import { Video } from "./views/video.tsx";
 import { Workers } from "./views/workers.tsx";
@@ -38,6 +39,7 @@ function Studio() {
 function View() {
   const { value } = route;
   if (value.view === "workers") return <Workers />;
+  if (value.view === "models") return <Models />;
   return (
     <>
       <Composer />

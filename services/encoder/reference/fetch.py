@@ -61,7 +61,7 @@ class Fetcher:
         except AddressRefusedError as exc:
             raise FetchError(f"its address {exc}", permanent=True) from exc
         except TimeoutError as exc:
-            raise FetchError("it did not come in time", permanent=False) from exc
+            raise FetchError("it did not come in time", permanent=True) from exc
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             raise FetchError("its server could not be read", permanent=False) from exc
 

@@ -39,6 +39,7 @@ class PrepareReference:
         self._bucket = bucket
         self._limits = limits
         self._scratch = scratch
+        self._turn = asyncio.Lock()
 
     async def __call__(self, url: str, clip: Clip) -> StoredObject:
         """Returns the stored video.
@@ -50,7 +51,8 @@ class PrepareReference:
             given, conformed = Path(folder, "given"), Path(folder, "conformed.mkv")
             try:
                 await self._fetcher.fetch(url, given)
-                await run_sandboxed(_CONFORM, asdict(_request(given, conformed, clip)), self._limits)
+                async with self._turn:
+                    await run_sandboxed(_CONFORM, asdict(_request(given, conformed, clip)), self._limits)
             except FetchError as exc:
                 raise _unusable(str(exc), permanent=exc.permanent) from exc
             except MediaFailed as exc:

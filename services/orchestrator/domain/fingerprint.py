@@ -9,7 +9,8 @@ import unicodedata
 from google.protobuf.json_format import MessageToDict
 
 from services.orchestrator.domain import spec
-from services.orchestrator.domain.spec import Request
+from services.orchestrator.domain.findings import Request
+from services.orchestrator.domain.guides import DEFAULT_STRENGTH
 
 
 def fingerprint(request: Request) -> bytes:
@@ -42,7 +43,7 @@ def _fill_numbers(request: Request) -> None:
     if not request.HasField("priority"):
         request.priority = spec.DEFAULT_PRIORITY
     if request.reference_video and not request.HasField("reference_strength"):
-        request.reference_strength = spec.DEFAULT_STRENGTH
+        request.reference_strength = DEFAULT_STRENGTH
 
 
 def _name_model(request: Request) -> None:

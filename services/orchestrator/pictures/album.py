@@ -33,14 +33,12 @@ class Album:
 
         Raises:
             InvalidArgument: INVALID_FIELD, it cannot be decoded.
-            MediaFailed: It may be fine, but its decoder was too slow or died.
         """
         async with self._turns:
             try:
                 return await self._decode(data)
             except MediaFailed as exc:
-                if not exc.permanent:
-                    raise
+                # Also when the decoder was too slow or died: no picture of so few pixels has a right to that.
                 raise InvalidArgument.of_field("first_frame_image", exc.message) from exc
 
     async def _decode(self, data: bytes) -> bytes:

@@ -42,7 +42,7 @@ def normalise(picture: Path, output: Path) -> None:
         upright.thumbnail((_MAX_SIDE_PX, _MAX_SIDE_PX))
         rgb = _opaque(upright)
     # A new image, so that nothing of the old one's info is written along.
-    Image.frombytes("RGB", rgb.size, rgb.tobytes()).save(output, "PNG")
+    Image.frombytes("RGB", rgb.size, rgb.tobytes()).save(output, "PNG", compress_level=1)
 
 
 def _opaque(image: Image.Image) -> Image.Image:

@@ -305,7 +305,7 @@ class AcceptVideo:
             "resolution": spec.resolution,
             "aspect_ratio": spec.aspect_ratio,
             "num_inference_steps": spec.steps,
-            "total_steps": spec.steps,
+            "total_steps": spec.steps_taken,
             "guidance_scale": spec.guidance_scale,
             "seed": secrets.randbelow(MAX_SEED) if spec.seed is None else spec.seed,
             "enable_audio": spec.enable_audio,

@@ -37,7 +37,7 @@ class Estimator:
     async def __call__(self, spec: VideoSpec) -> Estimate:
         """Estimates a job; time grows with the clip's length, and the jobs ahead count like this one."""
         timing = await self._timing(spec)
-        alone_s = timing.total_s(spec.steps)
+        alone_s = timing.total_s(spec.steps_taken)
         queue = await listing.queue_for(self._pool, spec.tier)
         # Jobs that run together show how many workers there are.
         wait_s = alone_s * (queue.waiting + min(1, queue.running)) / max(1, queue.running)

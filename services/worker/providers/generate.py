@@ -83,6 +83,8 @@ class ProviderGenerateStage:
             race_point("worker.operation.begun")
             await _save(work, operation_id)
         except BaseException:
+            # Not again, if it has not begun yet.
+            work.stop.ask(job_service_pb2.REQUEUE_REASON_WORKER_LOST)
             await asyncio.shield(self._withdraw(begun, served))
             raise
         PROVIDER_OPERATIONS.labels(model_name(work.job), "begun").inc()
@@ -118,12 +120,12 @@ class ProviderGenerateStage:
         """Cancels an operation that nobody will know of."""
         try:
             async with asyncio.timeout(_CANCEL_WITHIN_S):
-                await served.provider.cancel(await begun)
+                await asyncio.wait({begun})
+                # Otherwise none began, which is what the caller raises.
+                if begun.exception() is None:
+                    await served.provider.cancel(begun.result())
         except (ProviderError, TimeoutError) as error:
             logger.warning("operation not cancelled", extra={"cause": str(error)})
-        except Exception as error:
-            # It never began: that is what the caller raises.
-            logger.debug("no operation to cancel", extra={"cause": str(error)})
 
     async def _cancel_if_over(self, work: Work, served: Served, operation_id: str) -> None:
         """Cancels the operation of a job that is over; of one that another worker has, it is that worker's."""

@@ -29,6 +29,7 @@ _KEY = {401, 403}
 _GONE = {404, 410}
 _MAX_RETRY_AFTER_S = 3600.0
 _CHUNK_BYTES = 1024 * 1024
+_SMALL_BYTES = 1024 * 1024
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
@@ -89,8 +90,23 @@ class Api:
         self._headers = headers
         self.caps = caps
 
-    async def call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> Answer:
-        """Makes one call; `path` follows the base URL, `body` is aiohttp's json= or data=.
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        most_bytes: int = _SMALL_BYTES,
+        **body: Any,
+    ) -> Answer:
+        """Makes one call.
+
+        Args:
+            method: GET, POST or DELETE.
+            path: Follows the base URL.
+            headers: Sent besides the key.
+            most_bytes: The largest answer.
+            body: aiohttp's json= or data=.
 
         Raises:
             RetryLaterError: it cannot be reached.
@@ -102,8 +118,7 @@ class Api:
             async with self._session.request(
                 method, f"{self._base}{path}", headers=sent, timeout=timeout, allow_redirects=False, **body
             ) as response:
-                # A result may come inside the JSON, in base64.
-                content = await _read(response, 2 * self.caps.result_bytes)
+                content = await _read(response, most_bytes)
                 return Answer(response.status, _parse(content), retry_after_s(response.headers.get("Retry-After", "")))
         except _NOT_SENT as error:
             raise RetryLaterError(type(error).__name__) from error

@@ -85,7 +85,9 @@ class VertexVeo:
         return answer.require_ok()
 
     async def _call(self, verb: str, body: Json) -> Answer:
-        return await self._api.call("POST", f"{self._path}:{verb}", json=body)
+        # The video comes inside the answer, in base64.
+        most_bytes = 2 * self._api.caps.result_bytes
+        return await self._api.call("POST", f"{self._path}:{verb}", json=body, most_bytes=most_bytes)
 
 
 def _video_of(operation: Json) -> str:

@@ -22,16 +22,15 @@ def config_of(model: str) -> model_config_pb2.ModelConfig:
     return text_format.Parse(text, model_config_pb2.ModelConfig())
 
 
-def test_every_model_is_named_by_the_entry_that_its_configuration_reads(tmp_path: Path) -> None:
+def test_the_entries_name_exactly_these_models(tmp_path: Path) -> None:
+    """Each with the entry that its configuration reads."""
     deployed, others = (
         yaml.safe_load((ROOT / "deploy" / file).read_text()) for file in ("catalogue.yaml", "models.yaml")
     )
     (tmp_path / "all.yaml").write_text(yaml.safe_dump({**deployed, "models": deployed["models"] | others["models"]}))
     catalogue = load_catalogue(tmp_path / "all.yaml")
     named = {part: name for name, entry in catalogue.triton_models.items() for part in entry.parts}
-    assert {model: named[model] for model in MODELS} == {
-        model: config_of(model).parameters["model"].string_value for model in MODELS
-    }
+    assert named == {model: config_of(model).parameters["model"].string_value for model in MODELS}
 
 
 @pytest.mark.parametrize("model", MODELS)

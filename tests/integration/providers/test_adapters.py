@@ -75,8 +75,7 @@ async def test_a_first_frame_travels_with_the_order(bench: Bench) -> None:
         image = {"bytesBase64Encoded": encoded, "mimeType": "image/png"}
         assert operation.order["instances"] == [{"prompt": "a lake", "image": image}]
     elif bench.model == "SORA":
-        reference = operation.order["input_reference"]
-        assert (reference.content_type, reference.file.read()) == ("image/png", picture)
+        assert operation.order["input_reference"] == picture
     else:
         assert operation.order["promptImage"] == [{"uri": f"data:image/png;base64,{encoded}", "position": "first"}]
 
@@ -154,6 +153,18 @@ async def test_nobody_listens(tmp_path: Path) -> None:
         with pytest.raises(RetryLaterError) as refused:
             await bench.provider.submit(bench.order())
     assert not isinstance(refused.value, LostAnswerError)
+
+
+async def test_the_key_stays_with_the_provider_when_its_files_are_elsewhere(tmp_path: Path, clip: bytes) -> None:
+    async with (
+        serving(FakeOpenAI(video=clip)) as files,
+        serving(FakeOpenAI(elsewhere=f"{files.url}/public/x.mp4")) as fake,
+        driving("SORA", fake, tmp_path) as bench,
+    ):
+        operation_id = await bench.provider.submit(bench.order())
+        await bench.provider.fetch(operation_id, tmp_path / "video")
+        assert (tmp_path / "video").read_bytes() == clip
+        assert (files.calls, files.keys_seen) == (["GET /public/x.mp4"], {""})
 
 
 @pytest.mark.parametrize("outcome", ["success", "failure", "refusal"])

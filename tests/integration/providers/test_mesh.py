@@ -26,6 +26,7 @@ from kinemesh.orchestrator.v1 import job_service_pb2, job_service_pb2_grpc
 from kinemesh.transcoder.v1 import transcoder_service_pb2, transcoder_service_pb2_grpc
 from kinemesh.video.v1 import video_service_pb2 as video
 from kinemesh.video.v1 import video_service_pb2_grpc
+from services.common.faults import VARIABLE as RACE_POINTS
 from services.common.rpc.client import open_channel
 from services.common.settings import S3Settings
 from services.common.storage import ObjectRef, ObjectStore, open_object_store
@@ -51,6 +52,7 @@ class Worker:
 
     environment: Mapping[str, str]
     log: Path
+    race_points: Path
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -148,8 +150,10 @@ async def bench(
         pairs, targets = make_pairs(common, tmp_path / "m.mkv", count=1)
         await pairs.start()
         stack.push_async_callback(pairs.stop)
+        (tmp_path / "race").mkdir()
         own = {"scratch_directory": tmp_path / "scratch", **settings_for(fake, tmp_path)}
-        worker = Worker(_environment(common, targets, own), tmp_path / "worker.log")
+        environment = {**_environment(common, targets, own), RACE_POINTS: str(tmp_path / "race")}
+        worker = Worker(environment, tmp_path / "worker.log", tmp_path / "race")
         stack.callback(worker.end, signal.SIGTERM)
         orchestrator = await stack.enter_async_context(open_channel(targets["orchestrator"]))
         transcoder = await stack.enter_async_context(open_channel(targets["transcoder"]))
@@ -167,6 +171,7 @@ async def bench(
 async def test_a_provider_s_video_becomes_ours_and_is_moved_only_where_that_is_allowed(bench: Bench) -> None:
     """One mesh for all of it, as its start is most of the time."""
     await _is_delivered_signed_although_its_worker_dies(bench)
+    await _is_made_once_although_nobody_had_noted_it(bench)
     await _moves_from_a_provider_that_is_down(bench)
 
 
@@ -198,6 +203,23 @@ async def _is_ours(bench: Bench, uri: str) -> None:
         assert container.streams.video[0].frames == 5 * 24
     request = transcoder_service_pb2.VerifyProvenanceRequest(uri=uri)
     assert (await bench.transcoder.VerifyProvenance(request)).validation_state == "Trusted"
+
+
+async def _is_made_once_although_nobody_had_noted_it(bench: Bench) -> None:
+    """The worker dies between the provider's answer and the commit; the same idempotency key finds what was begun."""
+    begun = len(bench.fake.operations)
+    bench.worker.race_points.joinpath("worker.operation.begun").touch()
+    request_id = await bench.create()
+
+    async def stopped() -> bool:
+        return any(bench.worker.race_points.glob("worker.operation.begun@*"))
+
+    await eventually(stopped, timeout_s=60)
+    assert not (await bench.job(request_id)).artifacts.operations
+    bench.worker.end(signal.SIGKILL)
+    bench.worker.start()
+    await bench.completed(request_id)
+    assert (bench.fake.calls.count("POST /v1/videos"), len(bench.fake.operations)) == (3, begun + 1)
 
 
 async def _moves_from_a_provider_that_is_down(bench: Bench) -> None:

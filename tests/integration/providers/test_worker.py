@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import logging
@@ -18,7 +19,9 @@ import grpc
 import pytest
 import pytest_asyncio
 import yaml
+from aiohttp import web
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from PIL import Image
 
 from deploy.local.servers.objectstore import ObjectStore as ObjectStoreServer
 from kinemesh.orchestrator.v1 import job_service_pb2 as pb
@@ -49,13 +52,16 @@ class Bench:
     scheduler: FakeScheduler
     objects: ObjectStore
     channel: grpc.aio.Channel
+    bucket: str
 
-    def take_job(self, **config: Any) -> None:
+    def take_job(self, first_frame: pb.Artifact | None = None, **config: Any) -> None:
         """Gives the worker a job of five seconds."""
         model = video_pb2.MODEL_GEN4 if isinstance(self.fake, FakeRunway) else video_pb2.MODEL_SORA
         asked = {"model": model, "duration_seconds": 5.0, "aspect_ratio": "16:9", "num_inference_steps": 100}
         self.jobs.job = make_job("", **{**asked, **config})
         self.jobs.job.request.prompt_config.text_prompt = PROMPT
+        if first_frame is not None:
+            self.jobs.job.artifacts.first_frame.CopyFrom(first_frame)
         self.scheduler.assign(self.jobs)
 
     def take_it_again(self) -> None:
@@ -106,20 +112,25 @@ async def working(
         await objects.ensure_buckets(settings.s3_bucket_checkpoints, settings.s3_bucket_mezzanine)
         service = running_service("worker", settings, partial(build, settings))
         channel = await stack.enter_async_context(service)
-        yield Bench(fake, jobs, scheduler, objects, channel)
+        yield Bench(fake, jobs, scheduler, objects, channel, settings.s3_bucket_mezzanine)
 
 
-@pytest_asyncio.fixture(loop_scope="session", params=[FakeOpenAI, FakeRunway])
+@pytest_asyncio.fixture(loop_scope="session")
 async def bench(
     request: pytest.FixtureRequest, objectstore: ObjectStoreServer, bucket_prefix: str, tmp_path: Path, clip: bytes
 ) -> AsyncIterator[Bench]:
     async with (
-        serving(request.param(video=clip)) as fake,
+        serving(getattr(request, "param", FakeOpenAI)(video=clip)) as fake,
         working(fake, objectstore, bucket_prefix, tmp_path) as bench,
     ):
         yield bench
 
 
+EACH = pytest.mark.parametrize("bench", [FakeOpenAI, FakeRunway], indirect=True)
+"""Where the providers differ; the adapters' own tests have the rest."""
+
+
+@EACH
 async def test_a_job_passes_every_state_and_leaves_its_objects(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     bench.fake.in_the_way.append(busy)
@@ -140,6 +151,23 @@ async def test_a_job_passes_every_state_and_leaves_its_objects(bench: Bench, cap
     assert KEY not in caplog.text
     assert PROMPT not in caplog.text
     assert "_jwt" not in caplog.text
+
+
+@EACH
+async def test_a_first_frame_reaches_the_provider_at_its_size(bench: Bench) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (300, 400), (200, 30, 30)).save(picture, "PNG")
+    ref = ObjectRef(bench.bucket, "given.png")
+    stored = await bench.objects.put_bytes(ref, picture.getvalue())
+    bench.take_job(first_frame=pb.Artifact(uri=ref.uri, sha256=stored.sha256, size_bytes=stored.size_bytes))
+    assert await bench.scheduler.outcome() == "DONE"
+    (operation,) = bench.fake.operations.values()
+    if isinstance(bench.fake, FakeRunway):
+        sent = base64.b64decode(operation.order["promptImage"][0]["uri"].partition(",")[2])
+    else:
+        sent = operation.order["input_reference"]
+    with Image.open(io.BytesIO(sent)) as fitted:
+        assert (fitted.size, fitted.getpixel((640, 360))) == ((1280, 720), (200, 30, 30))
 
 
 async def test_refused_content_blocks_the_job(bench: Bench) -> None:
@@ -165,8 +193,8 @@ async def test_after_a_failed_operation_the_next_attempt_begins_another(bench: B
 
 
 async def test_an_order_that_will_never_do_ends_the_job(bench: Bench) -> None:
-    bench.take_job(duration_seconds=5.5 if isinstance(bench.fake, FakeOpenAI) else 11.0)
-    bench.fake.in_the_way.append(partial(_bad_request))
+    bench.fake.in_the_way.append(lambda: web.json_response({"error": {"code": "invalid_value"}}, status=400))
+    bench.take_job()
     assert await bench.scheduler.outcome() == "FAILED"
     (failed,) = bench.jobs.made(pb.FailJobRequest)
     assert (failed.message, failed.retriable) == ("the provider does not take this request", False)
@@ -186,6 +214,7 @@ async def test_a_job_given_back_is_gone_on_with_and_paid_once(bench: Bench) -> N
     assert len(bench.fake.operations) == 1
 
 
+@EACH
 async def test_cancelling_the_job_cancels_the_operation(bench: Bench) -> None:
     bench.fake.looks_needed = 10**9
     bench.take_job()
@@ -267,9 +296,3 @@ async def test_only_models_with_a_key_are_offered(
     missing = {record.__dict__["model"]: record.__dict__["missing_setting"] for record in caplog.records
                if record.message == "model is not offered"}  # fmt: skip
     assert missing == {"VEO3": "vertex_project", "GEN4": "runway_api_secret"}
-
-
-def _bad_request() -> Any:
-    from aiohttp import web
-
-    return web.json_response({"error": {"code": "invalid_value"}}, status=400)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from deploy.local.ports import free_port
 from kinemesh.orchestrator.v1 import job_service_pb2, job_service_pb2_grpc
@@ -35,7 +35,6 @@ from services.worker.agent import Agent
 from services.worker.assignment import AssignmentRunner, Stage
 from services.worker.convert import Identity, artifact, worker_state
 from services.worker.hardware import measure_hardware
-from services.worker.models import ModelPool
 from services.worker.scratch import Scratch
 from services.worker.session import SchedulerSession
 from services.worker.settings import Settings as WorkerSettings
@@ -179,7 +178,7 @@ async def _build_worker(mezzanine: Path, settings: WorkerSettings, runtime: Runt
     objects = await runtime.enter(open_object_store(settings))
     channel = await runtime.enter(open_channel(settings.orchestrator_address))
     state = WorkerState()
-    pool = cast(ModelPool, _Models(catalogue, state))
+    pool = _Models(catalogue, state)
     stages: dict[video_pb2.VideoStatus.ValueType, Stage] = {
         video_pb2.VIDEO_STATUS_GENERATING: _Denoise(),
         video_pb2.VIDEO_STATUS_VAE_DECODING: _Decode(objects, settings, mezzanine),
@@ -209,6 +208,9 @@ class _Models:
     async def ensure(self, name: str) -> TritonModel:
         assert name == "REFERENCE"
         return self._catalogue.triton_models["REFERENCE"]
+
+    async def recover(self, name: str, error: Exception) -> None:
+        pass
 
 
 class _Denoise:

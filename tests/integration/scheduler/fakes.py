@@ -40,6 +40,7 @@ class FakeJobs(job_service_pb2_grpc.JobServiceServicer):
         config = job.request.generation_config
         config.model = video_pb2.Model.Value(f"MODEL_{model}")
         config.resolution, config.duration_seconds, config.num_inference_steps = video_pb2.RESOLUTION_480P, 5, 50
+        job.request.progress.total_steps = 50
         job.artifacts.prompt_embedding_uri = "s3://embeddings/x"
         self.jobs[job.request.request_id] = job
         return job

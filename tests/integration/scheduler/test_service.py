@@ -30,7 +30,7 @@ Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 @asynccontextmanager
-async def _ready(scheduler: Scheduler, worker_id: str = "w1") -> AsyncIterator[FakeWorker]:
+async def _ready(scheduler: Scheduler, worker_id: str = "w1", gpu_type: str = "cpu") -> AsyncIterator[FakeWorker]:
     """A registered worker, on the leader."""
 
     async def leads() -> bool:
@@ -43,6 +43,7 @@ async def _ready(scheduler: Scheduler, worker_id: str = "w1") -> AsyncIterator[F
 
     await eventually(leads)
     async with connected(scheduler.address, worker_id) as worker:
+        worker.state.hardware.gpu_type = gpu_type
         terms = await worker.register()
         assert (terms.heartbeat_interval_seconds, terms.lease_seconds) == (5, 60)
         yield worker
@@ -217,6 +218,16 @@ async def test_a_realtime_job_preempts_and_the_victim_goes_on_afterwards(schedul
         await worker.finish(second, pb.ASSIGNMENT_OUTCOME_DONE)
         third = await worker.assignment()
         assert (third.job.request.request_id, third.job.epoch) == (victim.request.request_id, assignment.job.epoch + 2)
+
+
+async def test_a_provider_s_job_is_never_taken_away_for_another(scheduler: Scheduler, jobs: Jobs) -> None:
+    """By its name the provider's worker would be the first choice."""
+    async with _ready(scheduler, "a", gpu_type="provider") as provider, _ready(scheduler, "b") as own:
+        for _ in range(2):
+            jobs[0].add(tier="CINEMA")
+        await asyncio.gather(provider.assignment(), own.assignment())
+        jobs[0].add(tier="REALTIME", user_id="bob")
+        assert (await own.order()).HasField("preempt")
 
 
 async def test_a_draining_worker_is_told_and_gets_no_more(scheduler: Scheduler, jobs: Jobs) -> None:

@@ -121,20 +121,19 @@ async def test_a_clip_begins_with_a_picture_and_is_made_after_a_video(inference:
         )
         return messages, load_file(path)["latent"]
 
-    weak, near = await latent(0.3, "near")
-    strong, far = await latent(0.9, "far")
-    assert weak[0]["step"] > strong[0]["step"] > 0
-    assert [step["step"] for step in weak[1:-1]] == list(range(weak[0]["step"] + 1, 7))
+    _, near = await latent(0.2, "near")
+    _, far = await latent(0.9, "far")
     # The first frame is the picture's, whatever became of the others.
     assert np.array_equal(near[:, 0], far[:, 0])
-    half, middle = await latent(0.6, "middle")
+    half, middle = await latent(0.5, "middle")
+    assert [(step["step"], step["total"]) for step in half[1:-1]] == [(1, 3), (2, 3), (3, 3)]
     source = latent_of(inference, reference)
     distances = [float(np.abs(made - source)[:, 1:].mean()) for made in (near, middle, far)]
     assert distances == sorted(distances)
     assert len(set(distances)) == 3
-    (written,) = checkpoints_of(half)
-    _, resumed = await latent(0.6, "resumed", resume=written["path"])
-    assert np.array_equal(resumed, middle)
+    for written in checkpoints_of(half):
+        _, resumed = await latent(0.5, "resumed", resume=written["path"])
+        assert np.array_equal(resumed, middle)
     with pytest.raises(ModelFailedError, match=r"CHECKPOINT_REFUSED.*another request"):
         await latent(0.9, "refused", resume=written["path"])
 

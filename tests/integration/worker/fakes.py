@@ -39,6 +39,7 @@ def make_job(prompt_embedding_uri: str, **config: Any) -> job_service_pb2.Job:
         **config,
     }
     job.request.generation_config.CopyFrom(video_pb2.GenerationConfig(**generation))
+    job.request.progress.total_steps = job.request.generation_config.num_inference_steps
     job.artifacts.prompt_embedding_uri = prompt_embedding_uri
     job.lease_expires_at.GetCurrentTime()
     return job

@@ -10,14 +10,17 @@ import wave
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from kinemesh.orchestrator.v1 import job_service_pb2
 from kinemesh.scheduler.v1 import scheduler_service_pb2
 from kinemesh.video.v1 import video_pb2
+from services.common.mezzanine import MezzanineWriter
 from services.common.storage import ObjectRef
 from tests.integration.worker.conftest import Bench
 from tests.support.inference import kill_stub
+from tests.support.pictures import encoded, scene
 
 pytestmark = pytest.mark.integration
 
@@ -56,6 +59,27 @@ async def test_a_job_with_sound_passes_every_state_and_leaves_its_objects(bench:
     spent = [call.gpu_time_ms for call in bench.jobs.calls if hasattr(call, "gpu_time_ms")]
     assert sum(spent) > 0
     assert not list((bench.settings.scratch_directory / "jobs").iterdir())
+
+
+async def test_a_job_takes_its_picture_and_its_reference_along_and_sends_previews(bench: Bench, tmp_path: Path) -> None:
+    await bench.take_job()
+    job = bench.jobs.job
+    clip = MezzanineWriter(tmp_path / "clip.mkv", width=96, height=96, fps=12)
+    clip.add(np.stack([scene(96, 96)] * 5))
+    clip.finish()
+    (tmp_path / "picture.png").write_bytes(encoded(scene(96, 96)))
+    for name, artifact in (("picture.png", job.artifacts.first_frame), ("clip.mkv", job.artifacts.reference_video)):
+        ref = ObjectRef(bench.settings.s3_bucket_mezzanine, f"{job.request.request_id}/{name}")
+        stored = await bench.objects.put_file(ref, tmp_path / name)
+        artifact.uri, artifact.sha256, artifact.size_bytes = ref.uri, stored.sha256, stored.size_bytes
+    job.request.prompt_config.reference_strength = 0.5
+    job.request.progress.total_steps = 3
+    bench.scheduler.assign(bench.jobs)
+    assert await bench.scheduler.outcome() == "DONE"
+    reports = bench.jobs.made(job_service_pb2.ReportProgressRequest)
+    assert reported_steps(bench)[:3] == [1, 2, 3]
+    assert [report.step for report in reports if report.preview_jpeg] == [1, 2]
+    assert {report.total_steps for report in reports} == {3}
 
 
 async def test_checkpoints_are_committed_with_every_field_and_lie_on_disk_and_in_the_store(bench: Bench) -> None:

@@ -56,6 +56,7 @@ def _transformer() -> LTX2VideoTransformer3DModel:
         audio_cross_attention_dim=8,
         # Guidance leaves the attention of block 28 out.
         num_layers=30,
+        perturbed_attn=True,
         caption_channels=WIDTH,
         rope_double_precision=False,
         rope_type="split",

@@ -44,6 +44,8 @@ class FakeProvider:
     """Answers every call with 503."""
     calls: list[str] = field(default_factory=list)
     """Method and path of every call."""
+    keys_seen: set[str] = field(default_factory=set)
+    """What callers said to be allowed in."""
     url: str = ""
     """Where it listens."""
 
@@ -73,6 +75,7 @@ class FakeProvider:
     async def guard(self, request: web.Request, handler: Callable[[web.Request], Awaitable[Any]]) -> Any:
         """Stands before every route."""
         self.calls.append(f"{request.method} {request.path}")
+        self.keys_seen.add(request.headers.get("Authorization", ""))
         if self.down:
             return web.Response(status=503)
         if self.in_the_way:

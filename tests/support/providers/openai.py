@@ -18,6 +18,8 @@ class FakeOpenAI(FakeProvider):
     """Operations by idempotency key."""
     loose: bool = False
     """Whether it takes every liberty at once: 202, errors as text in a 500, an address instead of /content."""
+    elsewhere: str = ""
+    """Where /content leads; empty for the video itself."""
     synchronous: bool = False
     """Whether a video is ready when it is created, and has an address but no id."""
 
@@ -32,7 +34,10 @@ class FakeOpenAI(FakeProvider):
 
     async def _create(self, request: web.Request) -> web.Response:
         assert request.content_type == "multipart/form-data"
-        order: Json = dict(await request.post())
+        form = await request.post()
+        order: Json = {
+            name: value.file.read() if isinstance(value, web.FileField) else value for name, value in form.items()
+        }
         if self.outcome == "refusal" and not self.loose:
             return _error(400, "content_policy_violation")
         if order.get("size") not in {"1280x720", "720x1280"}:
@@ -61,6 +66,8 @@ class FakeOpenAI(FakeProvider):
         return web.json_response(video, status=500 if self.loose else 200)
 
     async def _content(self, request: web.Request) -> web.Response:
+        if self.elsewhere:
+            raise web.HTTPFound(self.elsewhere)
         return web.Response(body=self.video, content_type="video/mp4")
 
     async def _delete(self, request: web.Request) -> web.Response:

@@ -23,6 +23,7 @@ from triton_models.adapters.wan import WanDecoder, WanDenoiser
 from triton_models.serving.decoder import DecoderEngine
 from triton_models.serving.denoiser import DenoiserEngine
 from triton_models.serving.parameters import ModelParameters
+from triton_models.serving.requests import VaeRequest
 
 PROMPT, NEGATIVE, SEED, STEPS = "a red ball", "blurry", 7, 4
 DENOISERS: dict[str, Any] = {"MOCHI1": MochiDenoiser, "LTX2": Ltx2Denoiser, "WAN": WanDenoiser}
@@ -89,15 +90,16 @@ class Run:
         """What the last run left."""
         return dict(load_file(self.scratch / "latents.safetensors"))
 
+    def vae_request(self, chunk_frames: int) -> VaeRequest:
+        """Asks for the frames of the last run's latents."""
+        latents, chunks = self.scratch / "latents.safetensors", self.scratch / "chunks"
+        clip = self._clip()
+        return VaeRequest.model_construct(**clip, latents=latents, output_dir=chunks, chunk_frames=chunk_frames)
+
     def frames(self, chunk_frames: int) -> NDArray[np.uint8]:
         """Returns the frames that the last run's latents decode to."""
-        request = {
-            **self._clip(),
-            "latents": str(self.scratch / "latents.safetensors"),
-            "output_dir": str(self.scratch / "chunks"),
-            "chunk_frames": chunk_frames,
-        }
-        messages = DecoderEngine.load(self.parameters, DECODERS[self.name].load).run(json.dumps(request))
+        request = self.vae_request(chunk_frames).model_dump_json()
+        messages = DecoderEngine.load(self.parameters, DECODERS[self.name].load).run(request)
         paths = [message["path"] for message in messages if message["type"] == "chunk"]
         return np.concatenate([np.fromfile(path, np.uint8).reshape(-1, HEIGHT, WIDTH, 3) for path in paths])
 

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
+from services.common.catalogue import Native
 from tests.support.checkpoints.families import tiny_model
 from tests.unit.adapters.runs import DECODERS, DENOISERS, Run
+from triton_models.adapters.clips import Grid
 from triton_models.adapters.ltx2_sound import Ltx2SoundMaker
 from triton_models.modeling.engine import digest_of
 from triton_models.serving.audio import AudioEngine
@@ -22,6 +25,7 @@ from triton_models.serving.errors import CheckpointRefused, InvalidRequest
 from triton_models.serving.parameters import ModelParameters
 
 MODELS = ("MOCHI1", "LTX2", "WAN")
+SHIPPED = yaml.safe_load((Path(__file__).parents[3] / "deploy" / "models.yaml").read_text())
 PROBE = '{"probe": true}'
 
 pytestmark = pytest.mark.filterwarnings("ignore:In CPU autocast:UserWarning")
@@ -137,3 +141,9 @@ def test_a_digest_is_of_every_byte(tmp_path: Path) -> None:
     assert len(digests) == 3
     with pytest.raises(FileNotFoundError, match="has no text_encoder"):
         digest_of(tmp_path, "text_encoder")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_shipped_sizes_are_whole_tokens(model: str) -> None:
+    units = {"MOCHI1": Grid(8, 6, 2), "LTX2": Grid(32, 8, 1), "WAN": Grid(8, 4, 2)}
+    units[model].check(Native.model_validate(SHIPPED["models"][model]["native"]))

@@ -14,8 +14,9 @@ import torch
 from safetensors.torch import load_file
 
 from tests.support.checkpoints.wan import write_wan
-from tests.unit.adapters.runs import STEPS, PipelineRun, Run
+from tests.unit.adapters.runs import DECODERS, STEPS, PipelineRun, Run
 from triton_models.adapters.ltx2_sound import Ltx2SoundMaker
+from triton_models.adapters.placement import Placement
 from triton_models.serving.audio import AudioEngine, wav_bytes
 
 MODELS = ("MOCHI1", "LTX2", "WAN")
@@ -118,3 +119,39 @@ def test_a_sound_is_as_long_as_its_clip(checkpoints: Mapping[str, Path], tmp_pat
         with wave.open(str(run.scratch / "sound.wav")) as file:
             assert (file.getnchannels(), file.getframerate()) == (2, 24000)
             assert file.getnframes() == duration_s * 24000
+
+
+@pytest.mark.parametrize("offload", ["model", "sequential"])
+@pytest.mark.parametrize("model", MODELS)
+def test_what_waits_in_main_memory_computes_the_same(
+    model: str, offload: Any, checkpoints: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the CPU in the GPU's place: layers are fetched all the same."""
+    run = Run.of(model, checkpoints[model], tmp_path)
+    run.encode()
+    run.denoise(steps=2)
+    frames, latents = run.frames(chunk_frames=2), run.latents
+    waiting = Placement(torch.device("cpu"), torch.float32, offload)
+    monkeypatch.setattr(Placement, "of", lambda *_: waiting)
+    again = Run.of(model, checkpoints[model], tmp_path)
+    again.denoise(steps=2)
+    assert all(torch.equal(again.latents[name], latents[name]) for name in latents)
+    assert np.array_equal(again.frames(chunk_frames=2), frames)
+
+
+@pytest.mark.parametrize("model", ["MOCHI1", "WAN"])
+def test_a_clip_is_decoded_as_it_is_taken(model: str, checkpoints: Mapping[str, Path], tmp_path: Path) -> None:
+    """So memory does not grow with its length; LTX-2's decoder looks ahead and cannot do that."""
+    run = Run.of(model, checkpoints[model], tmp_path)
+    run.encode()
+    run.denoise(steps=2)
+    decoder = DECODERS[model].load(run.parameters)
+    seen: list[int] = []
+    decoder.vae.decoder.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[2]))
+    clip = decoder.decode(run.vae_request(chunk_frames=1))
+    lengths = []
+    for number, chunk in enumerate(clip.chunks, start=1):
+        assert seen == [1] * number
+        lengths.append(len(chunk))
+    assert sum(lengths) == clip.frames == 8
+    assert max(lengths) <= decoder.grid.temporal

@@ -14,12 +14,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 
 from gateway.cli.mesh import MeshNotFoundError, mint_token, read_endpoints
+from gateway.cli.output import print_models
 from gateway.cli.progress import follow
 from kinemesh.video.v1.video_service_pb2 import (
     CompletedEvent,
+    DeployedModel,
     ErrorEvent,
+    ListModelsResponse,
+    NativeSize,
     PhaseChangeEvent,
     ProgressEvent,
+    TierDefaults,
     WatchVideoResponse,
 )
 
@@ -50,6 +55,25 @@ def test_an_error_ends_the_journey() -> None:
     journey = follow(events, Console(file=io.StringIO()))
     assert journey.error is not None
     assert journey.error.error_code == "CANCELLED"
+
+
+def test_models_are_listed_with_what_they_take_and_who_steps_in() -> None:
+    shown = io.StringIO()
+    model = DeployedModel(
+        name="SORA",
+        backend="provider",
+        tiers=[TierDefaults(tier="STANDARD")],
+        native_sizes=[NativeSize(aspect_ratio="16:9", width=1280, height=720)],
+        native_fps=30,
+        max_duration_seconds=12,
+        makes_sound=True,
+        takes_first_frame=True,
+        price_multiplier=10,
+        fallbacks=["REFERENCE"],
+    )
+    print_models(Console(file=shown, width=200), ListModelsResponse(models=[model]))
+    for text in ("SORA", "provider", "standard", "1280x720 at 30 fps", "12 s", "first frame", "x10", "REFERENCE"):
+        assert text in shown.getvalue()
 
 
 def test_a_missing_mesh_is_explained(tmp_path: Path) -> None:

@@ -75,6 +75,20 @@ def test_no_weights_are_a_fault(tmp_path: Path) -> None:
     assert machine.check_weights(tmp_path).verdict == "fault"
 
 
+def test_the_weights_of_other_models_are_named_and_looked_at(tmp_path: Path) -> None:
+    entries = {"WAN": {"weights": "wan"}, "LTX2": {"weights": "ltx2"}, "VEO3": {"provider": "vertex_veo"}}
+    (tmp_path / "models.yaml").write_text(json.dumps({"models": entries}))
+    assert machine.check_models(tmp_path / "models.yaml").detail == "weights of none; not here: LTX2, WAN"
+    (tmp_path / "wan" / "vae").mkdir(parents=True)
+    assert machine.check_models(tmp_path / "models.yaml").detail == "damaged: WAN (no weights)"
+    whole = (machine.WEIGHTS / "text.safetensors").read_bytes()
+    (tmp_path / "wan" / "vae" / "model.safetensors").write_bytes(whole)
+    assert machine.check_models(tmp_path / "models.yaml").detail == "weights of WAN; not here: LTX2"
+    (tmp_path / "wan" / "vae" / "model.safetensors").write_bytes(whole[:-1])
+    finding = machine.check_models(tmp_path / "models.yaml")
+    assert (finding.verdict, finding.detail) == ("fault", "damaged: WAN model.safetensors")
+
+
 def test_a_taken_port_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

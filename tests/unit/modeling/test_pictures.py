@@ -10,6 +10,7 @@ import torch
 
 from triton_models.modeling.checkpoint import Origin, read_checkpoint, write_checkpoint
 from triton_models.modeling.engine import engine_hash
+from triton_models.modeling.flow import noised_state, shifted_schedule
 from triton_models.modeling.pipeline import (
     GenerationPlan,
     decode_chunks,
@@ -95,14 +96,21 @@ def test_a_clip_is_encoded_whole_and_padded() -> None:
 def test_a_clip_made_from_a_clip_keeps_more_at_low_strength() -> None:
     plan, prompt = short_plan(), model().text.encode(PROMPT)
     source = encode_clip(model(), plan, np.repeat(picture(72, 96)[None], plan.shape.frames, 0))
-    weak, strong = (restart(plan, 3, source, strength) for strength in (0.7, 1.0))
-    assert weak.step > strong.step == 0
+    weak, strong = (restart(plan, 3, source, strength) for strength in (0.3, 1.0))
+    assert weak.timesteps == pytest.approx((0.3, 0))
+    assert strong.timesteps == pytest.approx(plan.timesteps)
     assert torch.equal(strong.latent, start(plan, 3).latent)
     *_, made = sample(model(), plan, weak, prompt)
     *_, anew = sample(model(), plan, strong, prompt)
     assert (made.latent - source).square().mean() < (anew.latent - source).square().mean()
-    with pytest.raises(ValueError, match="strength"):
-        restart(plan, 3, source, 0)
+    for strength, steps in ((0, 1), (1.1, 1), (0.5, 0)):
+        with pytest.raises(ValueError, match="strength"):
+            restart(plan, 3, source, strength, steps=steps)
+
+
+def test_the_rest_of_a_schedule_is_spaced_as_the_schedule() -> None:
+    levels = noised_state(torch.zeros(1, 1, 1, 1, 16), 0.8, 0, shifted_schedule(6, 4.0), "euler", 3).timesteps
+    assert levels == pytest.approx(shifted_schedule(6, 4.0)[3:])
 
 
 def test_a_stream_is_the_planned_clip_chunk_by_chunk() -> None:

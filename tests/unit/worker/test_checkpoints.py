@@ -97,7 +97,7 @@ class Bench:
     def committer(self) -> CheckpointCommitter:
         return CheckpointCommitter(cast(ObjectStore, self.objects), SETTINGS, self.work(), "worker-1")
 
-    def write(self, step: int) -> dict[str, Any]:
+    def write(self, step: int, *carries: str) -> dict[str, Any]:
         """Writes a checkpoint and returns what the `dit` model would say of it."""
         path = self.files.checkpoints / f"step-{step:04d}.safetensors"
         path.write_bytes(b"latents of step %d" % step)
@@ -118,6 +118,7 @@ class Bench:
             "engine_hash": "engine",
             "rng_state_cpu": "cm5n",
             "rng_state_cuda": "",
+            "carries": list(carries),
             "write_ms": 1.5,
         }
 
@@ -156,6 +157,15 @@ async def test_a_commit_names_both_copies_and_the_time_spent(bench: Bench) -> No
     empty -= {field.name for message in (saved, saved.state, saved.storage) for field, _ in message.ListFields()}
     assert empty == {"created_at", "rng_state_cuda"}
     assert bench.lease.spent_ms == [120]
+
+
+async def test_sound_that_is_made_with_the_frames_is_as_far_as_they_are(bench: Bench) -> None:
+    committer = bench.committer()
+    async with committer.running():
+        committer.submit(bench.write(5, "audio_latent"))
+        await committer.flush()
+    (saved,) = bench.lease.saved
+    assert json.loads(saved.state.audio_state) == {"seed": 7, "steps_done": 5}
 
 
 async def test_without_the_store_a_checkpoint_is_good_for_this_worker(bench: Bench) -> None:

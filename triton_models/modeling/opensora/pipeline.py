@@ -76,14 +76,19 @@ def start(plan: OpenSoraPlan, seed: int, first_frame: Tensor | None = None) -> S
 
 
 def restart(
-    plan: OpenSoraPlan, seed: int, source: Tensor, strength: float, first_frame: Tensor | None = None
+    plan: OpenSoraPlan,
+    seed: int,
+    source: Tensor,
+    strength: float,
+    first_frame: Tensor | None = None,
+    steps: int | None = None,
 ) -> SamplerState:
     """Returns the state from which another clip's latent [1, f, h, w, C] is made anew, the freer the higher `strength`.
 
     Raises:
-        ValueError: strength is not in (0, 1].
+        ValueError: as `noised_state`.
     """
-    return _begun_with(first_frame, noised_state(source, strength, seed, plan.timesteps, _SOLVER))
+    return _begun_with(first_frame, noised_state(source, strength, seed, plan.timesteps, _SOLVER, steps))
 
 
 def _begun_with(first_frame: Tensor | None, state: SamplerState) -> SamplerState:

@@ -1,6 +1,7 @@
 // What went wrong, as the page tells it: by the machine reason that every error of a Kinemesh service carries.
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { sentence } from "../format.ts";
 
 export interface Problem {
   /** An ErrorReason without its prefix, or UNREACHABLE. */
@@ -9,13 +10,18 @@ export interface Problem {
   readonly detail: string;
   /** What is wrong with each field of the request, by its name in the contract. */
   readonly fields: Readonly<Record<string, string>>;
+  /** How long to wait before the same may be asked again, seconds; 0 for not at all. */
+  readonly retryAfterS: number;
 }
+
+const UNTOLD_WAIT_S = 5;
 
 const UNREACHABLE: Problem = {
   code: "UNREACHABLE",
   title: "The mesh cannot be reached",
   detail: "Nothing was lost. The studio keeps trying.",
   fields: {},
+  retryAfterS: 0,
 };
 
 const TITLES: Readonly<Record<string, string>> = {
@@ -25,6 +31,7 @@ const TITLES: Readonly<Record<string, string>> = {
   INSUFFICIENT_CREDITS: "Not enough credits",
   IDEMPOTENCY_KEY_IN_USE: "The request is still being accepted",
   MODEL_NOT_DEPLOYED: "That model is not deployed here",
+  PAYLOAD_TOO_LARGE: "That is too large to be sent",
   RATE_LIMITED: "Too many requests for now",
   RESOURCE_NOT_FOUND: "Not found",
   UNAUTHENTICATED: "The token is not valid",
@@ -34,7 +41,7 @@ const TITLES: Readonly<Record<string, string>> = {
 
 /** Whether a call failed before any service could judge it. */
 export function isUnreachable(error: ConnectError): boolean {
-  const answered = error.findDetails(ErrorInfoSchema).length > 0 || isRateLimited(error);
+  const answered = error.findDetails(ErrorInfoSchema).length > 0 || isRateLimited(error) || isTooLarge(error);
   // What the browser's fetch throws has no code of its own.
   return !answered && [Code.Unavailable, Code.Unknown, Code.Internal, Code.DeadlineExceeded].includes(error.code);
 }
@@ -44,18 +51,24 @@ function isRateLimited(error: ConnectError): boolean {
   return error.code === Code.ResourceExhausted || error.metadata.has("retry-after");
 }
 
+/** Likewise the limit of a request's size, of which only the text tells. */
+function isTooLarge(error: ConnectError): boolean {
+  return /^(HTTP 413|Payload Too Large)$/i.test(error.rawMessage);
+}
+
 export function problemOf(reason: unknown): Problem {
   const error = ConnectError.from(reason);
   if (isUnreachable(error)) return UNREACHABLE;
   const fields = fieldsOf(error);
   const code = error.findDetails(ErrorInfoSchema)[0]?.reason ?? fallbackCode(error);
   if (Object.keys(fields).length > 0) return invalid(code, fields);
-  return { code, title: TITLES[code] ?? "That did not work", detail: detailOf(code, error), fields };
+  const title = TITLES[code] ?? "That did not work";
+  return { code, title, detail: detailOf(code, error), fields, retryAfterS: waitOf(code, error) };
 }
 
 /** Fields tell for themselves what is wrong with them. */
 export function invalid(code: string, fields: Problem["fields"]): Problem {
-  return { code, title: "Some options are not possible", detail: "The marked fields say why.", fields };
+  return { code, title: "Some options are not possible", detail: "The marked fields say why.", fields, retryAfterS: 0 };
 }
 
 function fieldsOf(error: ConnectError): Record<string, string> {
@@ -65,6 +78,7 @@ function fieldsOf(error: ConnectError): Record<string, string> {
 
 function fallbackCode(error: ConnectError): string {
   if (isRateLimited(error)) return "RATE_LIMITED";
+  if (isTooLarge(error)) return "PAYLOAD_TOO_LARGE";
   return [Code.Unauthenticated, Code.PermissionDenied].includes(error.code) ? "UNAUTHENTICATED" : "INTERNAL";
 }
 
@@ -75,18 +89,15 @@ function detailOf(code: string, error: ConnectError): string {
   if (code === "INSUFFICIENT_CREDITS" && facts.required && facts.available) {
     return `This video costs ${facts.required} credits; ${facts.available} are free.`;
   }
-  if (code === "RATE_LIMITED") return [told, waitOf(error)].filter(Boolean).join(" ");
+  if (code === "RATE_LIMITED") return `${told} Try again in ${waitOf(code, error)} s.`.trim();
+  if (code === "PAYLOAD_TOO_LARGE") return "A smaller picture or a shorter text will do.";
   if (code === "UNAUTHENTICATED") return "It may have expired. Paste a fresh one to go on; nothing was lost.";
   return told;
 }
 
 /** A service says it in its details, the gateway in a header. */
-function waitOf(error: ConnectError): string {
+function waitOf(code: string, error: ConnectError): number {
+  if (code !== "RATE_LIMITED") return 0;
   const told = error.findDetails(RetryInfoSchema)[0]?.retryDelay?.seconds ?? error.metadata.get("retry-after");
-  return told ? `Try again in ${told} s.` : "Try again in a moment.";
-}
-
-function sentence(text: string): string {
-  if (text === "") return "";
-  return `${text[0]!.toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+  return Number(told ?? 0) || UNTOLD_WAIT_S;
 }

@@ -32,8 +32,9 @@ export function signIn(given: string): void {
   token.value = text;
 }
 
+/** Forgets all that this tab has kept. */
 export function signOut(): void {
-  sessionStorage.removeItem(KEY);
+  sessionStorage.clear();
   refused.value = false;
   token.value = null;
 }

@@ -1,20 +1,24 @@
 // Form controls with their label, hint and error tied together for eyes and screen readers alike.
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
+import { sentence } from "../format.ts";
 
-interface Common {
+export interface Common {
   readonly label: string;
   readonly hint?: ComponentChildren;
   readonly error?: string | undefined;
 }
 
 /** Ids of what describes a control. */
-function described(id: string, { hint, error }: Common): { "aria-describedby"?: string; "aria-invalid"?: boolean } {
+export function described(
+  id: string,
+  { hint, error }: Common,
+): { "aria-describedby"?: string; "aria-invalid"?: boolean } {
   const ids = [error && `${id}-error`, hint && `${id}-hint`].filter(Boolean);
   return { "aria-describedby": ids.join(" ") || undefined, "aria-invalid": error ? true : undefined };
 }
 
-function Notes({ id, hint, error }: Common & { readonly id: string }) {
+export function Notes({ id, hint, error }: Common & { readonly id: string }) {
   return (
     <>
       {hint && (
@@ -36,19 +40,20 @@ interface TextProps extends Common {
   readonly onText: (text: string) => void;
   readonly rows?: number;
   readonly placeholder?: string;
-  readonly numeric?: boolean;
-  readonly secret?: boolean;
+  readonly kind?: "number" | "secret" | "url";
+  readonly disabled?: boolean;
   readonly required?: boolean;
 }
 
 export function TextField(props: TextProps) {
-  const { label, value, onText, rows, placeholder, numeric, secret, required } = props;
+  const { label, value, onText, rows, placeholder, kind, disabled, required } = props;
   const id = useId();
   const shared = {
     id,
     value,
     placeholder,
     required,
+    disabled,
     ...described(id, props),
     autocomplete: "off" as const,
     onInput: (event: Event) => onText((event.target as HTMLInputElement | HTMLTextAreaElement).value),
@@ -59,8 +64,8 @@ export function TextField(props: TextProps) {
       {rows === undefined ? (
         <input
           {...shared}
-          type={secret ? "password" : "text"}
-          inputMode={numeric ? "decimal" : "text"}
+          type={kind === "secret" ? "password" : "text"}
+          inputMode={kind === "number" ? "decimal" : kind === "url" ? "url" : "text"}
           spellcheck={false}
         />
       ) : (
@@ -72,19 +77,20 @@ export function TextField(props: TextProps) {
 }
 
 interface ChoiceProps extends Common {
+  readonly class?: string;
   readonly value: string;
   readonly options: readonly { readonly value: string; readonly text: ComponentChildren }[];
   readonly onChoose: (value: string) => void;
 }
 
-/** A row of radio buttons. */
+/** Radio buttons: a row of equals, or with the class "chips" as many rows as it takes. */
 export function Choice(props: ChoiceProps) {
   const { label, value, options, onChoose } = props;
   const id = useId();
   return (
     <fieldset class="field" {...described(id, props)}>
       <legend>{label}</legend>
-      <div class="choices">
+      <div class={props.class ?? "choices"}>
         {options.map((option) => (
           <label key={option.value}>
             <input
@@ -103,11 +109,7 @@ export function Choice(props: ChoiceProps) {
   );
 }
 
-interface SelectProps extends ChoiceProps {
-  readonly class?: string;
-}
-
-export function Select(props: SelectProps) {
+export function Select(props: ChoiceProps) {
   const { label, value, options, onChoose } = props;
   const id = useId();
   return (
@@ -151,6 +153,7 @@ export function Slider(props: SliderProps) {
         max={most}
         step={1}
         value={value}
+        disabled={least === most}
         aria-valuetext={`${value} ${unit}`}
         onInput={(event) => onSlide(event.currentTarget.valueAsNumber)}
         {...described(id, props)}
@@ -187,8 +190,4 @@ export function Check(props: CheckProps) {
       <Notes id={id} {...props} />
     </div>
   );
-}
-
-function sentence(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }

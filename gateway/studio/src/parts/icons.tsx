@@ -65,6 +65,18 @@ export const Again = () => (
     <path d="M15.5 10a5.5 5.5 0 1 1-1.6-3.9M15.5 3.5v3h-3" />
   </Icon>
 );
+export const Image = () => (
+  <Icon>
+    <rect x="3" y="4" width="14" height="12" rx="2" />
+    <path d="m3.5 14 4-4 3 3 2.5-2.5 3.5 3.5" />
+    <circle cx="12.8" cy="7.6" r="1.1" />
+  </Icon>
+);
+export const Bin = () => (
+  <Icon>
+    <path d="M4 6h12M8 6V4h4v2m-6.5 0 .7 10h7.6l.7-10" />
+  </Icon>
+);
 export const Seal = () => (
   <Icon>
     <path d="M10 2.8 4 5v4.6c0 3.6 2.5 6.2 6 7.6 3.5-1.4 6-4 6-7.6V5z" />

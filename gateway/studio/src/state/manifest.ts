@@ -5,10 +5,12 @@ export interface Manifest {
   readonly generator: string;
   readonly issuer: string;
   readonly algorithm: string;
+  /** ISO 8601; empty without a time stamp. */
   readonly signedAt: string;
-  readonly action: string;
   readonly source: string;
   readonly software: string;
+  readonly certificate: string;
+  readonly assertions: readonly string[];
 }
 
 interface Raw {
@@ -19,12 +21,11 @@ interface Raw {
 
 interface RawManifest {
   claim_generator_info?: { name?: string; version?: string }[];
-  signature_info?: { issuer?: string; common_name?: string; alg?: string; time?: string };
+  signature_info?: { issuer?: string; common_name?: string; alg?: string; time?: string; cert_serial_number?: string };
   assertions?: { label: string; data: { actions?: RawAction[] } }[];
 }
 
 interface RawAction {
-  action?: string;
   digitalSourceType?: string;
   softwareAgent?: { name?: string } | string;
 }
@@ -44,9 +45,10 @@ export function readManifest(raw: unknown): Manifest | null {
     issuer: [signature.common_name, signature.issuer].filter(Boolean).join(", "),
     algorithm: (signature.alg ?? "").toUpperCase(),
     signedAt: signature.time ?? "",
-    action: action?.action ?? "",
     source: action?.digitalSourceType?.split("/").at(-1) ?? "",
     software: (typeof agent === "string" ? agent : agent?.name) ?? "",
+    certificate: signature.cert_serial_number ?? "",
+    assertions: (manifest.assertions ?? []).map(({ label }) => label),
   };
 }
 

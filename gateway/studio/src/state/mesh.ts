@@ -1,4 +1,4 @@
-// What the page knows of the mesh: the caller's account and videos, the models, the workers.
+// What the page knows of the mesh: the caller's account and videos, the catalogue of models, the workers.
 import { signal } from "@preact/signals";
 import { accounts, videos, workers } from "../api/client.ts";
 import { Remote } from "./remote.ts";
@@ -6,7 +6,7 @@ import { Remote } from "./remote.ts";
 export const PAGE_SIZE = 12;
 
 export const account = new Remote((signal) => accounts.getAccount({}, { signal }));
-export const models = new Remote(async (signal) => (await videos.listModels({}, { signal })).models);
+export const catalogue = new Remote((signal) => videos.listModels({}, { signal }));
 export const registry = new Remote(async (signal) => (await workers.listWorkers({}, { signal })).workers);
 
 /** Which page of which videos the gallery shows; an empty filter shows all. */
@@ -21,6 +21,6 @@ export function refreshAll(): void {
 
 /** Nothing of one user is shown to the next. */
 export function forgetAll(): void {
-  for (const remote of [account, models, registry, library]) remote.forget();
+  for (const remote of [account, catalogue, registry, library]) remote.forget();
   shelf.value = { offset: 0, status: "" };
 }

@@ -2,12 +2,15 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { effect, signal } from "@preact/signals";
 import type { CreateVideoRequestSchema } from "../../gen/kinemesh/video/v1/video_service_pb.ts";
+import type { Picture } from "./picture.ts";
 
 export const TIERS = ["REALTIME", "STANDARD", "CINEMA"] as const;
 export const RESOLUTIONS = ["480p", "720p", "1080p", "4k"] as const;
 export const ASPECTS = ["16:9", "4:3", "1:1", "9:16"] as const;
 export const FRAME_RATES = ["24", "30", "60"] as const;
 export const MAX_PROMPT = 2000;
+const MAX_INT32 = 2n ** 31n - 1n;
+const MAX_INT64 = 2n ** 63n - 1n;
 
 export interface Order {
   readonly prompt: string;
@@ -23,10 +26,26 @@ export interface Order {
   readonly seed: string;
   readonly steps: string;
   readonly guidance: string;
+  readonly priority: string;
+  /** Empty for none. */
+  readonly style: string;
+  readonly firstFrame: Picture | null;
+  /** Empty for none. */
+  readonly referenceVideo: string;
+  /** How far the clip may depart from the reference video, percent. */
+  readonly departure: number;
   readonly sound: boolean;
   readonly ambience: boolean;
   readonly music: boolean;
   readonly speech: boolean;
+  /** Whether another model may make it when this one cannot. */
+  readonly fallback: boolean;
+  readonly webhookUrl: string;
+  readonly webhookSecret: string;
+  /** Id of the video that it is made after; empty for none. */
+  readonly remixOf: string;
+  /** Whether that one began with a picture, which the mesh does not give back. */
+  readonly remixLacksPicture: boolean;
 }
 
 const DEFAULTS: Order = {
@@ -41,15 +60,25 @@ const DEFAULTS: Order = {
   seed: "",
   steps: "",
   guidance: "",
+  priority: "",
+  style: "",
+  firstFrame: null,
+  referenceVideo: "",
+  departure: 70,
   sound: true,
   ambience: true,
   music: false,
   speech: false,
+  fallback: false,
+  webhookUrl: "",
+  webhookSecret: "",
+  remixOf: "",
+  remixLacksPicture: false,
 };
 const KEY = "kinemesh.order";
 
 export const order = signal<Order>(restored());
-effect(() => sessionStorage.setItem(KEY, JSON.stringify(order.value)));
+effect(() => sessionStorage.setItem(KEY, textOf(order.value)));
 
 export function amend(change: Partial<Order>): void {
   order.value = { ...order.value, ...change };
@@ -59,28 +88,64 @@ export function clearOrder(): void {
   order.value = DEFAULTS;
 }
 
-export type VideoRequest = MessageInitShape<typeof CreateVideoRequestSchema>;
+/** All that tells one order from another; of a picture its id, because its bytes would not fit where this is kept. */
+export function textOf(asked: Order): string {
+  return JSON.stringify(asked, (_, value: unknown) => (value instanceof Uint8Array ? undefined : value));
+}
+
+export type VideoRequest = Extract<MessageInitShape<typeof CreateVideoRequestSchema>, { $typeName?: undefined }>;
 
 /** The request; throws Malformed for a text that is no number, which no service would ever see. */
 export function requestOf(asked: Order): VideoRequest {
-  const { ambience, music, speech } = asked;
-  const seed = wholeNumber("seed", asked.seed, 2n ** 63n - 1n);
-  const steps = wholeNumber("num_inference_steps", asked.steps, 2n ** 31n - 1n);
-  const guidance = decimal("guidance_scale", asked.guidance);
+  return { ...sceneOf(asked), ...formatOf(asked), ...soundOf(asked), ...samplingOf(asked), ...deliveryOf(asked) };
+}
+
+function sceneOf({ prompt, negativePrompt, style, firstFrame, referenceVideo, departure }: Order): VideoRequest {
+  const reference = referenceVideo.trim();
   return {
-    prompt: asked.prompt.trim(),
-    negativePrompt: asked.negativePrompt.trim(),
-    model: asked.model || asked.tier.toLowerCase(),
-    tier: asked.tier.toLowerCase(),
-    durationSeconds: asked.seconds,
-    resolution: asked.resolution,
-    aspectRatio: asked.aspect,
-    fps: Number(asked.fps),
-    ...(seed === null ? {} : { seed }),
-    ...(steps === null ? {} : { numInferenceSteps: Number(steps) }),
-    ...(guidance === null ? {} : { guidanceScale: guidance }),
-    enableAudio: asked.sound,
-    ...(asked.sound ? { audioConfig: { includeAmbient: ambience, includeMusic: music, includeSpeech: speech } } : {}),
+    prompt: prompt.trim(),
+    negativePrompt: negativePrompt.trim(),
+    stylePreset: style,
+    ...(firstFrame ? { firstFrameImage: firstFrame.bytes } : {}),
+    ...(reference ? { referenceVideo: reference, referenceStrength: departure / 100 } : {}),
+  };
+}
+
+function formatOf({ model, tier, seconds, resolution, aspect, fps, fallback }: Order): VideoRequest {
+  return {
+    model: model || tier.toLowerCase(),
+    tier: tier.toLowerCase(),
+    durationSeconds: seconds,
+    resolution,
+    aspectRatio: aspect,
+    fps: Number(fps),
+    allowFallback: fallback,
+  };
+}
+
+function soundOf({ sound, ambience, music, speech }: Order): VideoRequest {
+  if (!sound) return {};
+  return { enableAudio: true, audioConfig: { includeAmbient: ambience, includeMusic: music, includeSpeech: speech } };
+}
+
+function samplingOf({ seed, steps, guidance }: Order): VideoRequest {
+  const noise = wholeNumber("seed", seed, MAX_INT64);
+  const count = wholeNumber("num_inference_steps", steps, MAX_INT32);
+  const scale = decimal("guidance_scale", guidance);
+  return {
+    ...(noise === null ? {} : { seed: noise }),
+    ...(count === null ? {} : { numInferenceSteps: Number(count) }),
+    ...(scale === null ? {} : { guidanceScale: scale }),
+  };
+}
+
+function deliveryOf({ priority, webhookUrl, webhookSecret, remixOf }: Order): VideoRequest {
+  const place = wholeNumber("priority", priority, MAX_INT32);
+  return {
+    webhookUrl: webhookUrl.trim(),
+    webhookSecret: webhookSecret.trim(),
+    remixOf,
+    ...(place === null ? {} : { priority: Number(place) }),
   };
 }
 
@@ -109,9 +174,11 @@ function decimal(field: string, text: string): number | null {
   return value;
 }
 
+/** What this tab had before a reload; a picture must be chosen anew. */
 function restored(): Order {
   try {
-    return { ...DEFAULTS, ...(JSON.parse(sessionStorage.getItem(KEY) ?? "{}") as Partial<Order>) };
+    const kept = JSON.parse(sessionStorage.getItem(KEY) ?? "{}") as Partial<Order>;
+    return { ...DEFAULTS, ...kept, firstFrame: null };
   } catch {
     return DEFAULTS;
   }

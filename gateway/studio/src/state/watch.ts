@@ -21,6 +21,8 @@ export interface Live {
   readonly etaSeconds: number | null;
   readonly worker: string;
   readonly checkpointStep: number;
+  /** What the clip looks like so far (JPEG); null before there is a picture of it. */
+  readonly preview: Uint8Array | null;
   readonly ended: boolean;
   /** Whether the stream stands, so that silence means that nothing has changed. */
   readonly connected: boolean;
@@ -36,6 +38,7 @@ const UNKNOWN: Live = {
   etaSeconds: null,
   worker: "",
   checkpointStep: 0,
+  preview: null,
   ended: false,
   connected: false,
   since: {},
@@ -54,15 +57,16 @@ export function advanced(live: Live, event: WatchVideoResponse): Live {
   const known = { ...live, status, since, connected: true };
   switch (event.event.case) {
     case "progress": {
-      const { step, totalSteps, percent, etaSeconds, worker } = event.event.value;
-      return { ...known, step, totalSteps, percent, etaSeconds, worker: worker?.workerId ?? "" };
+      const { step, totalSteps, percent, etaSeconds, worker, previewJpeg } = event.event.value;
+      const preview = previewJpeg.length > 0 ? previewJpeg : live.preview;
+      return { ...known, step, totalSteps, percent, etaSeconds, preview, worker: worker?.workerId ?? "" };
     }
     case "checkpointSaved":
       return { ...known, checkpointStep: event.event.value.step };
     case "completed":
-      return { ...known, percent: 100, etaSeconds: 0, ended: true };
+      return { ...known, percent: 100, etaSeconds: 0, preview: null, ended: true };
     case "error":
-      return { ...known, etaSeconds: null, ended: true };
+      return { ...known, etaSeconds: null, preview: null, ended: true };
     default:
       return known;
   }

@@ -1,28 +1,35 @@
-import { useRef } from "preact/hooks";
-import type { DeployedModel } from "../../gen/kinemesh/video/v1/video_service_pb.ts";
-import { Check, Choice, Select, Slider, TextField } from "../parts/field.tsx";
-import { Frame } from "../parts/icons.tsx";
+import { useMemo, useRef } from "preact/hooks";
+import { Cross } from "../parts/icons.tsx";
+import { Choice, TextField } from "../parts/field.tsx";
 import { ProblemNotice } from "../parts/notice.tsx";
 import { title } from "../format.ts";
-import { models } from "../state/mesh.ts";
-import { ASPECTS, FRAME_RATES, MAX_PROMPT, type Order, RESOLUTIONS, TIERS, amend, order } from "../state/order.ts";
+import { fitted, isProvided, modelOf } from "../state/fit.ts";
+import { catalogue } from "../state/mesh.ts";
+import { MAX_PROMPT, type Order, amend, order } from "../state/order.ts";
 import { useRefreshed } from "../state/remote.ts";
+import { addressOf } from "../state/route.ts";
 import { useSubmission } from "../state/submission.ts";
+import { useSeconds } from "../state/clock.ts";
+import { Advanced } from "./advanced.tsx";
+import { Format, ModelAndTier, Sound } from "./options.tsx";
 import { PriceTag, useQuote } from "./price.tsx";
+import { Beginning } from "./beginning.tsx";
 
-const MODELS_EVERY_MS = 60_000;
-const TIER_TEXTS: Readonly<Record<string, string>> = { REALTIME: "Realtime", STANDARD: "Standard", CINEMA: "Cinema" };
+const CATALOGUE_EVERY_MS = 60_000;
 
 /** The form that asks for a video. */
 export function Composer() {
-  useRefreshed(models, MODELS_EVERY_MS);
+  useRefreshed(catalogue, CATALOGUE_EVERY_MS);
   const form = useRef<HTMLFormElement>(null);
-  const asked = order.value;
+  const offered = catalogue.value.value;
+  const asked = useMemo(() => fitted(order.value, offered), [order.value, offered]);
+  const model = modelOf(asked, offered);
   const quote = useQuote(asked);
   const { busy, problem, submit } = useSubmission(asked);
+  const wait = useSeconds(problem?.retryAfterS ?? 0, problem);
   const errors = { ...quote.problem?.fields, ...problem?.fields };
-  const model = (models.value.value ?? []).find(({ name }) => asked.model === "" || name === asked.model);
   const send = async () => {
+    if (wait > 0) return;
     if (!(await submit(asked))) requestAnimationFrame(() => focusError(form.current));
   };
   return (
@@ -40,25 +47,43 @@ export function Composer() {
       }}
     >
       <h2>New video</h2>
+      <Remix asked={asked} />
       <Prompt asked={asked} error={errors.prompt} />
-      <Speed asked={asked} model={model} errors={errors} />
-      <Picture asked={asked} errors={errors} />
-      <Sound asked={asked} canSpeak={model?.canSpeak ?? false} errors={errors} />
+      <Style asked={asked} error={errors.style_preset} />
+      <ModelAndTier asked={asked} model={model} errors={errors} />
+      <Format asked={asked} model={model} errors={errors} />
+      <Sound asked={asked} model={model} errors={errors} />
+      <Beginning asked={asked} model={model} errors={errors} />
       <Advanced asked={asked} model={model} errors={errors} />
       <div class="submit">
         {problem && <ProblemNotice problem={problem} />}
-        <PriceTag quote={quote} />
-        <button class="primary" type="submit" disabled={busy}>
-          {busy ? "Sending…" : "Create video"}
+        <PriceTag quote={quote} stepped={!isProvided(model)} />
+        <button class="primary" type="submit" disabled={busy || wait > 0}>
+          {busy ? "Sending…" : wait > 0 ? `Again in ${wait} s` : "Create video"}
         </button>
       </div>
     </form>
   );
 }
 
-interface PartProps {
-  readonly asked: Order;
-  readonly errors: Readonly<Record<string, string>>;
+/** To where a prompt is written. */
+export function focusPrompt(): void {
+  document.querySelector<HTMLElement>(".composer textarea")?.focus();
+}
+
+function Remix({ asked }: { readonly asked: Order }) {
+  if (asked.remixOf === "") return null;
+  return (
+    <p class="remix">
+      <span>
+        After <a href={addressOf(asked.remixOf)}>this video</a>, with its settings
+        {asked.remixLacksPicture && asked.firstFrame === null && "; choose its first frame anew"}
+      </span>
+      <button type="button" class="plain" aria-label="Not a remix" onClick={() => amend({ remixOf: "" })}>
+        <Cross />
+      </button>
+    </p>
+  );
 }
 
 function Prompt({ asked, error }: { readonly asked: Order; readonly error: string | undefined }) {
@@ -78,148 +103,19 @@ function Prompt({ asked, error }: { readonly asked: Order; readonly error: strin
   );
 }
 
-function Speed({ asked, model, errors }: PartProps & { readonly model: DeployedModel | undefined }) {
-  const deployed = models.value.value ?? [];
-  const offered = model?.tiers.map(({ tier }) => tier) ?? TIERS;
-  const options = offered.map((value) => ({ value, text: TIER_TEXTS[value] ?? title(value) }));
+function Style({ asked, error }: { readonly asked: Order; readonly error: string | undefined }) {
+  const styles = catalogue.value.value?.stylePresets ?? [];
+  if (styles.length === 0) return null;
   return (
-    <>
-      {deployed.length > 1 && (
-        <Select
-          label="Model"
-          value={asked.model || deployed[0]!.name}
-          error={errors.model}
-          options={deployed.map(({ name }) => ({ value: name, text: name }))}
-          onChoose={(name) => amend({ model: name })}
-        />
-      )}
-      <Choice
-        label="Quality"
-        value={asked.tier}
-        options={options}
-        error={errors.tier}
-        onChoose={(tier) => amend({ tier })}
-      />
-    </>
-  );
-}
-
-function Picture({ asked, errors }: PartProps) {
-  const plain = (values: readonly string[]) => values.map((value) => ({ value, text: value }));
-  const framed = ASPECTS.map((value) => ({
-    value,
-    text: (
-      <>
-        <Frame aspect={value} />
-        {value}
-      </>
-    ),
-  }));
-  return (
-    <>
-      <Slider
-        label="Length"
-        least={5}
-        most={60}
-        unit="s"
-        value={asked.seconds}
-        error={errors.duration_seconds}
-        onSlide={(seconds) => amend({ seconds })}
-      />
-      <Choice
-        label="Shape"
-        value={asked.aspect}
-        options={framed}
-        error={errors.aspect_ratio}
-        onChoose={(aspect) => amend({ aspect })}
-      />
-      <div class="pair">
-        <Choice
-          label="Resolution"
-          value={asked.resolution}
-          options={plain(RESOLUTIONS)}
-          error={errors.resolution}
-          onChoose={(resolution) => amend({ resolution })}
-        />
-        <Choice
-          label="Frames a second"
-          value={asked.fps}
-          options={plain(FRAME_RATES)}
-          error={errors.fps}
-          onChoose={(fps) => amend({ fps })}
-        />
-      </div>
-    </>
-  );
-}
-
-function Sound({ asked, canSpeak, errors }: PartProps & { readonly canSpeak: boolean }) {
-  const speechError = errors["audio_config.include_speech"];
-  return (
-    <div class="sound">
-      <Check
-        label="Sound"
-        switch
-        checked={asked.sound}
-        error={errors.audio_config}
-        onCheck={(sound) => amend({ sound })}
-      />
-      {asked.sound && (
-        <div class="kinds" role="group" aria-label="Kinds of sound">
-          <Check label="Ambience" checked={asked.ambience} onCheck={(ambience) => amend({ ambience })} />
-          <Check label="Music" checked={asked.music} onCheck={(music) => amend({ music })} />
-          {(canSpeak || speechError) && (
-            <Check label="Speech" checked={asked.speech} error={speechError} onCheck={(speech) => amend({ speech })} />
-          )}
-        </div>
-      )}
-    </div>
-  );
-}
-
-const ADVANCED = ["negative_prompt", "seed", "num_inference_steps", "guidance_scale"];
-
-function Advanced({ asked, model, errors }: PartProps & { readonly model: DeployedModel | undefined }) {
-  const own = model?.tiers.find(({ tier }) => tier === asked.tier);
-  const wrong = ADVANCED.some((field) => field in errors);
-  return (
-    <details class="advanced" {...(wrong ? { open: true } : {})}>
-      <summary>More options</summary>
-      <TextField
-        label="Negative prompt"
-        rows={2}
-        value={asked.negativePrompt}
-        error={errors.negative_prompt}
-        placeholder="What to steer away from"
-        onText={(negativePrompt) => amend({ negativePrompt })}
-      />
-      <div class="trio">
-        <TextField
-          label="Seed"
-          numeric
-          value={asked.seed}
-          error={errors.seed}
-          placeholder="Random"
-          onText={(seed) => amend({ seed })}
-        />
-        <TextField
-          label="Steps"
-          numeric
-          value={asked.steps}
-          error={errors.num_inference_steps}
-          placeholder={String(own?.numInferenceSteps ?? "")}
-          onText={(steps) => amend({ steps })}
-        />
-        <TextField
-          label="Guidance"
-          numeric
-          value={asked.guidance}
-          error={errors.guidance_scale}
-          placeholder={own ? own.guidanceScale.toFixed(1) : ""}
-          onText={(guidance) => amend({ guidance })}
-        />
-      </div>
-    </details>
+    <Choice
+      class="chips"
+      label="Style"
+      value={asked.style}
+      options={[{ value: "", text: "None" }, ...styles.map(({ name }) => ({ value: name, text: title(name) }))]}
+      hint={styles.find(({ name }) => name === asked.style)?.description}
+      error={error}
+      onChoose={(style) => amend({ style })}
+    />
   );
 }
 

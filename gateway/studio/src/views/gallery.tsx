@@ -2,6 +2,7 @@ import { useEffect } from "preact/hooks";
 import type { VideoSummary } from "../../gen/kinemesh/video/v1/video_service_pb.ts";
 import { duration, moment } from "../format.ts";
 import { StatusChip } from "../parts/chip.tsx";
+import { Drawing } from "../parts/drawing.tsx";
 import { Select } from "../parts/field.tsx";
 import { Back, Forward, Play } from "../parts/icons.tsx";
 import { ProblemNotice } from "../parts/notice.tsx";
@@ -81,8 +82,11 @@ function Card({ video, streamed }: { readonly video: VideoSummary; readonly stre
         <Still video={video} />
       ) : (
         <div class="still busy">
-          <span class="percent">{live.percent}%</span>
-          {live.etaSeconds ? <span>about {duration(live.etaSeconds)} left</span> : null}
+          {live.preview && <Drawing bytes={live.preview} label={`Preview of ${video.prompt}`} />}
+          <p class="caption">
+            <span class="percent">{live.percent}%</span>
+            {live.etaSeconds ? <span>about {duration(live.etaSeconds)} left</span> : null}
+          </p>
           <Bar percent={live.percent} label={`Progress of ${video.prompt}`} />
         </div>
       )}

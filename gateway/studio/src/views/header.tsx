@@ -4,7 +4,7 @@ import { Mark } from "../parts/icons.tsx";
 import { account, forgetAll } from "../state/mesh.ts";
 import { clearOrder } from "../state/order.ts";
 import { useRefreshed } from "../state/remote.ts";
-import { HOME, WORKERS, route } from "../state/route.ts";
+import { HOME, MODELS, WORKERS, route } from "../state/route.ts";
 
 const ACCOUNT_EVERY_MS = 30_000;
 
@@ -22,6 +22,9 @@ export function Header() {
       <nav aria-label="Views">
         <a href={HOME} aria-current={view === "gallery" ? "page" : view === "video" ? "true" : undefined}>
           Videos
+        </a>
+        <a href={MODELS} aria-current={view === "models" ? "page" : undefined}>
+          Models
         </a>
         <a href={WORKERS} aria-current={view === "workers" ? "page" : undefined}>
           Workers

@@ -1,25 +1,35 @@
-import { useEffect, useState } from "preact/hooks";
 import { duration, measured } from "../format.ts";
+import { Drawing } from "../parts/drawing.tsx";
 import { Tick } from "../parts/icons.tsx";
 import { Bar } from "../parts/progress.tsx";
+import { useNow } from "../state/clock.ts";
 import { STAGES, type Stage, labelOf, nameOf, stageOf, statusOf } from "../state/phases.ts";
 import type { Live } from "../state/watch.ts";
 
-/** A video on its way: how far, how long still, and every stage with the time it took. */
-export function Journey({ live }: { readonly live: Live }) {
+interface Props {
+  readonly live: Live;
+  /** The place that the finished video will take, as CSS writes a ratio. */
+  readonly aspect: string;
+}
+
+/** A video on its way: what is seen of it, how far, how long still, and every stage with the time it took. */
+export function Journey({ live, aspect }: Props) {
   const stage = labelOf(live.status);
   return (
     <section class="journey" aria-label="Progress">
-      <div class="screen busy">
-        <p class="percent">
-          {live.percent}
-          <small>%</small>
-        </p>
-        <p>
-          {stage}
-          {live.status === "GENERATING" && live.totalSteps > 0 ? `, step ${live.step} of ${live.totalSteps}` : ""}
-        </p>
-        <p class="quiet">{remaining(live)}</p>
+      <div class="screen busy" style={{ aspectRatio: aspect }}>
+        {live.preview && <Drawing bytes={live.preview} label="Preview: what the video looks like so far" />}
+        <div class="caption">
+          <p class="percent">
+            {live.percent}
+            <small>%</small>
+          </p>
+          <p>
+            {stage}
+            {live.status === "GENERATING" && live.totalSteps > 0 ? `, step ${live.step} of ${live.totalSteps}` : ""}
+          </p>
+          <p class="quiet">{remaining(live)}</p>
+        </div>
         <Bar percent={live.percent} label="Progress of the video" />
       </div>
       <p class="unseen" role="status">
@@ -48,7 +58,7 @@ function remaining(live: Live): string {
 function Step({ stage, index, live }: { readonly stage: Stage; readonly index: number; readonly live: Live }) {
   const current = live.status === "COMPLETED" ? STAGES.length : stageOf(statusOf(live.status));
   const place = index < current ? "past" : index === current ? "now" : "ahead";
-  const now = useClock(place === "now");
+  const now = useNow(place === "now");
   const began = beginOf(stage, live);
   const end =
     STAGES.slice(index + 1)
@@ -68,15 +78,4 @@ function beginOf(stage: Stage, live: Live): number | null {
     .map((status) => live.since[nameOf(status)]?.getTime())
     .filter((time) => time !== undefined);
   return seen.length > 0 ? Math.min(...seen) : null;
-}
-
-/** The current time, ten times a second while it matters. */
-function useClock(running: boolean): number {
-  const [now, setNow] = useState(Date.now);
-  useEffect(() => {
-    if (!running) return;
-    const timer = setInterval(() => setNow(Date.now()), 100);
-    return () => clearInterval(timer);
-  }, [running]);
-  return now;
 }

@@ -5,7 +5,7 @@ import type { Problem } from "../api/problem.ts";
 import { refused } from "../api/session.ts";
 import { credits, duration } from "../format.ts";
 import { account } from "../state/mesh.ts";
-import { type Order, requestOf } from "../state/order.ts";
+import { type Order, requestOf, textOf } from "../state/order.ts";
 import { problemOfOrder } from "../state/submission.ts";
 
 const SETTLE_MS = 250;
@@ -15,10 +15,10 @@ export interface Quote {
   readonly problem: Problem | null;
 }
 
-/** What the order would cost, asked anew when its options come to rest. The prompt has no influence. */
+/** What the order would cost, asked anew when its options come to rest. What is to be seen has no influence. */
 export function useQuote(order: Order): Quote {
   const [quote, setQuote] = useState<Quote>({ answer: null, problem: null });
-  const options = { ...order, prompt: "", negativePrompt: "" };
+  const options = { ...order, prompt: "", negativePrompt: "", firstFrame: null };
   useEffect(() => {
     const stop = new AbortController();
     const timer = setTimeout(
@@ -32,7 +32,7 @@ export function useQuote(order: Order): Quote {
       clearTimeout(timer);
       stop.abort();
     };
-  }, [JSON.stringify(options), refused.value, reachable.value]);
+  }, [textOf(options), refused.value, reachable.value]);
   return quote;
 }
 
@@ -44,12 +44,22 @@ async function ask(order: Order, signal: AbortSignal): Promise<Quote> {
   }
 }
 
-export function PriceTag({ quote }: { readonly quote: Quote }) {
+function whyNot({ fields, title }: Problem): string {
+  return Object.keys(fields).length > 0 ? "No price for these options" : title;
+}
+
+interface Props {
+  readonly quote: Quote;
+  /** Whether the model's steps are its own. */
+  readonly stepped: boolean;
+}
+
+export function PriceTag({ quote, stepped }: Props) {
   const { answer } = quote;
   if (answer === null)
     return (
       <p class="price" aria-live="polite">
-        {quote.problem === null ? "Asking for the price…" : "No price for these options"}
+        {quote.problem === null ? "Asking for the price…" : whyNot(quote.problem)}
       </p>
     );
   const free = account.value.value?.availableCredits;
@@ -58,7 +68,8 @@ export function PriceTag({ quote }: { readonly quote: Quote }) {
     <p class={short ? "price short" : "price"} aria-live="polite">
       <strong>{credits(answer.costCredits)} credits</strong>
       <span>
-        about {duration(answer.estimatedTimeSeconds)}, {answer.numInferenceSteps} steps
+        about {duration(answer.estimatedTimeSeconds)}
+        {stepped && `, ${answer.numInferenceSteps} steps`}
       </span>
       {short && <span>You have {credits(free)}</span>}
     </p>

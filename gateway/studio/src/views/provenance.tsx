@@ -1,5 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
+import { moment } from "../format.ts";
 import { Seal } from "../parts/icons.tsx";
+import { type Row, Rows } from "../parts/rows.tsx";
 import { type Manifest, readManifest } from "../state/manifest.ts";
 
 const SOURCES: Readonly<Record<string, string>> = { trainedAlgorithmicMedia: "Made by a trained model" };
@@ -19,36 +21,25 @@ export function Provenance({ url }: { readonly url: string }) {
         <Seal />
         Content credentials
       </h2>
-      {manifest && <Statements manifest={manifest} />}
+      {manifest && <Rows rows={statementsOf(manifest)} />}
       {failed && <p class="quiet">The manifest could not be read here.</p>}
-      <p class="quiet">
-        The C2PA manifest is embedded in the MP4 and signed; any C2PA reader can check it.{" "}
-        <a href={url}>Open it as JSON</a>
-      </p>
+      <p class="quiet">The C2PA manifest is embedded in the MP4 and signed; any C2PA reader can check it.</p>
     </section>
   );
 }
 
-function Statements({ manifest }: { readonly manifest: Manifest }) {
-  const rows: readonly (readonly [string, string])[] = [
+function statementsOf(manifest: Manifest): Row[] {
+  const rows: readonly Row[] = [
     ["Source", SOURCES[manifest.source] ?? manifest.source],
     ["Model", manifest.software],
     ["Made with", manifest.generator],
     ["Signed by", manifest.issuer],
+    ["Signed at", manifest.signedAt && moment(new Date(manifest.signedAt))],
     ["Signature", [manifest.algorithm, manifest.state].filter(Boolean).join(", ")],
+    ["Certificate", manifest.certificate && <code>{manifest.certificate}</code>],
+    ["Assertions", manifest.assertions.length > 0 && <code>{manifest.assertions.join(" ")}</code>],
   ];
-  return (
-    <dl>
-      {rows
-        .filter(([, value]) => value)
-        .map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-    </dl>
-  );
+  return rows.filter(([, value]) => value);
 }
 
 async function fetchManifest(url: string, signal: AbortSignal): Promise<Manifest | null> {

@@ -21,7 +21,7 @@ export function SignIn({ again }: { readonly again?: boolean }) {
         label="Access token"
         value={text}
         onText={setText}
-        secret
+        kind="secret"
         required
         error={again && refused.value ? "the gateway refused the last token" : undefined}
         hint={

@@ -1,18 +1,17 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { GetVideoResponse } from "../../gen/kinemesh/video/v1/video_service_pb.ts";
 import { videos } from "../api/client.ts";
-import { type Problem, problemOf } from "../api/problem.ts";
-import { credits, moment } from "../format.ts";
+import { credits, moment, sentence } from "../format.ts";
 import { StatusChip } from "../parts/chip.tsx";
-import { Again, Back, Cross, Download } from "../parts/icons.tsx";
+import { Back } from "../parts/icons.tsx";
 import { ProblemNotice } from "../parts/notice.tsx";
 import { Title } from "../parts/title.tsx";
 import { refreshAll } from "../state/mesh.ts";
-import { amend } from "../state/order.ts";
 import { hasEnded } from "../state/phases.ts";
 import { Remote, useRefreshed } from "../state/remote.ts";
 import { HOME } from "../state/route.ts";
 import { statusNow, useLive } from "../state/watch.ts";
+import { Actions } from "./actions.tsx";
 import { Facts } from "./facts.tsx";
 import { Journey } from "./journey.tsx";
 import { Provenance } from "./provenance.tsx";
@@ -40,7 +39,11 @@ export function Video({ id }: { readonly id: string }) {
       {video === null && problem === null && <p class="quiet">Loading…</p>}
       {video !== null && (
         <>
-          {underway ? <Journey live={live} /> : <Outcome video={video} onExpired={() => void remote.refresh()} />}
+          {underway ? (
+            <Journey live={live} aspect={aspectOf(video)} />
+          ) : (
+            <Outcome video={video} onExpired={() => void remote.refresh()} />
+          )}
           <header>
             <Title>{video.prompt}</Title>
             <p class="line">
@@ -57,6 +60,11 @@ export function Video({ id }: { readonly id: string }) {
   );
 }
 
+/** The shape of the video, as CSS writes a ratio. */
+function aspectOf(video: GetVideoResponse): string {
+  return (video.settings?.aspectRatio ?? "16:9").replace(":", " / ");
+}
+
 function Outcome({ video, onExpired }: { readonly video: GetVideoResponse; readonly onExpired: () => void }) {
   const [retried, setRetried] = useState(false);
   const retry = () => {
@@ -69,6 +77,7 @@ function Outcome({ video, onExpired }: { readonly video: GetVideoResponse; reado
     return (
       <video
         class="screen"
+        style={{ aspectRatio: aspectOf(video) }}
         src={videoUrl}
         poster={thumbnailUrl}
         title={video.prompt}
@@ -95,46 +104,5 @@ function endOf(video: GetVideoResponse): string {
 
 function reasonOf(video: GetVideoResponse): string {
   const reason = video.blockedReason ?? video.error?.message ?? "";
-  return reason && `${reason.charAt(0).toUpperCase()}${reason.slice(1)}${reason.endsWith(".") ? "" : "."}`;
-}
-
-function Actions({ video, onChange }: { readonly video: GetVideoResponse; readonly onChange: () => void }) {
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const [busy, setBusy] = useState(false);
-  const cancel = async () => {
-    setBusy(true);
-    try {
-      await videos.cancelVideo({ requestId: video.requestId });
-      setProblem(null);
-    } catch (reason) {
-      setProblem(problemOf(reason));
-    }
-    setBusy(false);
-    onChange();
-    refreshAll();
-  };
-  const again = () => amend({ prompt: video.prompt, tier: video.tier, seed: String(video.seed) });
-  return (
-    <>
-      <p class="actions">
-        {!hasEnded(video.status) && (
-          <button type="button" disabled={busy} onClick={() => void cancel()}>
-            <Cross />
-            {busy ? "Cancelling…" : "Cancel"}
-          </button>
-        )}
-        {video.output && (
-          <a class="button" href={video.output.videoUrl} download={`${video.requestId}.mp4`}>
-            <Download />
-            Download
-          </a>
-        )}
-        <button type="button" onClick={again}>
-          <Again />
-          Use prompt and seed
-        </button>
-      </p>
-      {problem && <ProblemNotice problem={problem} />}
-    </>
-  );
+  return sentence(reason);
 }

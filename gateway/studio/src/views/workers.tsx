@@ -1,7 +1,8 @@
 import { WorkerStatus, type GPUWorkerState } from "../../gen/kinemesh/scheduler/v1/worker_pb.ts";
-import { measured, title } from "../format.ts";
+import { measured, moment, title } from "../format.ts";
 import { ProblemNotice } from "../parts/notice.tsx";
 import { Bar } from "../parts/progress.tsx";
+import { type Row, Rows } from "../parts/rows.tsx";
 import { Title } from "../parts/title.tsx";
 import { registry } from "../state/mesh.ts";
 import { useRefreshed } from "../state/remote.ts";
@@ -20,9 +21,10 @@ export function Workers() {
   const workers = registry.value.value;
   const problem = registry.problem.value;
   return (
-    <section class="workers" aria-labelledby="workers-title">
+    <section class="sheets" aria-labelledby="workers-title">
       <Title id="workers-title">Workers</Title>
       {problem && problem.code !== "UNREACHABLE" && <ProblemNotice problem={problem} />}
+      {workers === null && problem === null && <p class="quiet">Loading…</p>}
       {workers?.length === 0 && (
         <div class="empty">
           <p>No worker has registered yet. Videos wait until one does.</p>
@@ -38,51 +40,42 @@ export function Workers() {
 }
 
 function Worker({ worker }: { readonly worker: GPUWorkerState }) {
-  const { hardware, metrics, currentJob } = worker;
-  const models = [worker.loadedModels?.ditModel, worker.loadedModels?.vaeModel, worker.loadedModels?.audioModel];
-  const average = metrics?.averageGenerationTimeMs ?? 0;
+  const { hardware } = worker;
   return (
     <li class="panel">
       <header class="spread">
         <h2>{worker.workerId}</h2>
         <span class={`chip ${toneOf(worker.status)}`}>{title(WorkerStatus[worker.status] ?? "")}</span>
       </header>
-      <dl>
-        <div>
-          <dt>Hardware</dt>
-          <dd>
-            {hardware?.gpuType ?? "unknown"}
-            {(hardware?.gpuCount ?? 0) > 1 ? ` × ${hardware?.gpuCount}` : ""}
-          </dd>
-        </div>
-        <div>
-          <dt>Machine</dt>
-          <dd>{worker.nodeName}</dd>
-        </div>
-        <div>
-          <dt>In memory</dt>
-          <dd>{[...new Set(models)].filter(Boolean).join(", ") || "Nothing yet"}</dd>
-        </div>
-        <div>
-          <dt>Working on</dt>
-          <dd>{currentJob ? `a video, step ${currentJob.currentStep}` : "Nothing"}</dd>
-        </div>
-        <div>
-          <dt>Today</dt>
-          <dd>
-            {metrics?.jobsCompletedToday ?? 0} done, {metrics?.errorCountToday ?? 0} failed
-          </dd>
-        </div>
-        <div>
-          <dt>Mean time</dt>
-          <dd>{average > 0 ? measured(average) : "Not measured yet"}</dd>
-        </div>
-      </dl>
+      <Rows rows={[...stateOf(worker), ...figuresOf(worker)]} />
       {hardware && hardware.gpuMemoryTotalGb > 0 && (
         <Memory used={hardware.gpuMemoryUsedGb} total={hardware.gpuMemoryTotalGb} />
       )}
     </li>
   );
+}
+
+function stateOf({ hardware, nodeName, models, loadedModels, currentJob }: GPUWorkerState): Row[] {
+  const loaded = [loadedModels?.ditModel, loadedModels?.vaeModel, loadedModels?.audioModel];
+  const several = (hardware?.gpuCount ?? 0) > 1 ? ` × ${hardware?.gpuCount}` : "";
+  const since = currentJob?.startedAt ? `, since ${moment(currentJob.startedAt)}` : "";
+  return [
+    ["Hardware", `${hardware?.gpuType || "unknown"}${several}`],
+    ["Machine", nodeName],
+    ["Models", models.join(", ") || "None"],
+    ["In memory", [...new Set(loaded)].filter(Boolean).join(", ") || "Nothing yet"],
+    ["Working on", currentJob ? `a video, step ${currentJob.currentStep}${since}` : "Nothing"],
+  ];
+}
+
+function figuresOf({ metrics }: GPUWorkerState): Row[] {
+  const average = metrics?.averageGenerationTimeMs ?? 0;
+  const checkpoint = metrics?.checkpointSaveTimeMs ?? 0;
+  return [
+    ["Today", `${metrics?.jobsCompletedToday ?? 0} done, ${metrics?.errorCountToday ?? 0} failed`],
+    ["Mean time", average > 0 ? measured(average) : "Not measured yet"],
+    ...(checkpoint > 0 ? ([["Last checkpoint", `${checkpoint} ms`]] satisfies Row[]) : []),
+  ];
 }
 
 function Memory({ used, total }: { readonly used: number; readonly total: number }) {

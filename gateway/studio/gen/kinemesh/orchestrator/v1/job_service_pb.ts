@@ -10,7 +10,7 @@ import type { VideoJobCheckpoint } from "./checkpoint_pb.ts";
 import { file_kinemesh_orchestrator_v1_checkpoint } from "./checkpoint_pb.ts";
 import type { Video3DLatent } from "../../video/v1/latent_pb.ts";
 import { file_kinemesh_video_v1_latent } from "../../video/v1/latent_pb.ts";
-import type { Output, VideoGenerationRequest, VideoStatus } from "../../video/v1/video_pb.ts";
+import type { Model, Output, VideoGenerationRequest, VideoStatus } from "../../video/v1/video_pb.ts";
 import { file_kinemesh_video_v1_video } from "../../video/v1/video_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file kinemesh/orchestrator/v1/job_service.proto.
  */
 export const file_kinemesh_orchestrator_v1_job_service: GenFile = /*@__PURE__*/
-  fileDesc("CipraW5lbWVzaC9vcmNoZXN0cmF0b3IvdjEvam9iX3NlcnZpY2UucHJvdG8SGGtpbmVtZXNoLm9yY2hlc3RyYXRvci52MSKOAgoDSm9iEjoKB3JlcXVlc3QYASABKAsyKS5raW5lbWVzaC52aWRlby52MS5WaWRlb0dlbmVyYXRpb25SZXF1ZXN0Eg0KBWVwb2NoGAIgASgDEgsKA3JldhgDIAEoAxIQCghhdHRlbXB0cxgEIAEoBRI0ChBsZWFzZV9leHBpcmVzX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI5CglhcnRpZmFjdHMYBiABKAsyJi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuSm9iQXJ0aWZhY3RzEiwKCGRlYWRsaW5lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLvAgoMSm9iQXJ0aWZhY3RzEhwKFHByb21wdF9lbWJlZGRpbmdfdXJpGAEgASgJEjMKB2xhdGVudHMYAiABKAsyIi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuQXJ0aWZhY3QSNQoJbWV6emFuaW5lGAMgASgLMiIua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkFydGlmYWN0EjEKBWF1ZGlvGAQgASgLMiIua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkFydGlmYWN0EjYKCnRyYW5zY29kZWQYBSABKAsyIi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuQXJ0aWZhY3QSMAoGbGF0ZW50GAYgASgLMiAua2luZW1lc2gudmlkZW8udjEuVmlkZW8zRExhdGVudBI4CgxhdWRpb19yZWNvcmQYByABKAsyIi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuQXJ0aWZhY3QiOwoIQXJ0aWZhY3QSCwoDdXJpGAEgASgJEg4KBnNoYTI1NhgCIAEoCRISCgpzaXplX2J5dGVzGAMgASgDIlAKD0NsYWltSm9iUmVxdWVzdBIuCgVzdGFnZRgBIAEoDjIfLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5TdGFnZRINCgVvd25lchgCIAEoCSI+ChBDbGFpbUpvYlJlc3BvbnNlEioKA2pvYhgBIAEoCzIdLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5Kb2IiOQoQQXNzaWduSm9iUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEhEKCXdvcmtlcl9pZBgCIAEoCSKBAQoRQXNzaWduSm9iUmVzcG9uc2USKgoDam9iGAEgASgLMh0ua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkpvYhJACgpjaGVja3BvaW50GAIgASgLMiwua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLlZpZGVvSm9iQ2hlY2twb2ludCI2ChFSZW5ld0xlYXNlUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEg0KBWVwb2NoGAIgASgDIkoKElJlbmV3TGVhc2VSZXNwb25zZRI0ChBsZWFzZV9leHBpcmVzX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCK3AQoVUmVwb3J0UHJvZ3Jlc3NSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoFZXBvY2gYAiABKAMSDAoEc3RlcBgDIAEoBRITCgt0b3RhbF9zdGVwcxgEIAEoBRIWCg5waGFzZV9mcmFjdGlvbhgFIAEoARIUCgxzdGVwX3RpbWVfbXMYBiABKAESEQoJd29ya2VyX2lkGAcgASgJEhcKD2dwdV91dGlsaXphdGlvbhgIIAEoASJOChZSZXBvcnRQcm9ncmVzc1Jlc3BvbnNlEjQKEGxlYXNlX2V4cGlyZXNfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpQCChFBZHZhbmNlSm9iUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEg0KBWVwb2NoGAIgASgDEjEKCXRvX3N0YXR1cxgDIAEoDjIeLmtpbmVtZXNoLnZpZGVvLnYxLlZpZGVvU3RhdHVzEjkKCWFydGlmYWN0cxgEIAEoCzImLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5Kb2JBcnRpZmFjdHMSEwoLZ3B1X3RpbWVfbXMYBSABKAMSGwoOcG9zdF9nZW5fc2NvcmUYBiABKAFIAIgBARIpCgZvdXRwdXQYByABKAsyGS5raW5lbWVzaC52aWRlby52MS5PdXRwdXRCEQoPX3Bvc3RfZ2VuX3Njb3JlIkAKEkFkdmFuY2VKb2JSZXNwb25zZRIqCgNqb2IYASABKAsyHS5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuSm9iIpMBChVTYXZlQ2hlY2twb2ludFJlcXVlc3QSDQoFZXBvY2gYASABKAMSQAoKY2hlY2twb2ludBgCIAEoCzIsLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5WaWRlb0pvYkNoZWNrcG9pbnQSFAoMc2F2ZV90aW1lX21zGAMgASgDEhMKC2dwdV90aW1lX21zGAQgASgDIloKFlNhdmVDaGVja3BvaW50UmVzcG9uc2USQAoKY2hlY2twb2ludBgBIAEoCzIsLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5WaWRlb0pvYkNoZWNrcG9pbnQiLAoWTGlzdENoZWNrcG9pbnRzUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJIlwKF0xpc3RDaGVja3BvaW50c1Jlc3BvbnNlEkEKC2NoZWNrcG9pbnRzGAEgAygLMiwua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLlZpZGVvSm9iQ2hlY2twb2ludCKEAQoRUmVxdWV1ZUpvYlJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRINCgVlcG9jaBgCIAEoAxI3CgZyZWFzb24YAyABKA4yJy5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuUmVxdWV1ZVJlYXNvbhITCgtncHVfdGltZV9tcxgEIAEoAyJAChJSZXF1ZXVlSm9iUmVzcG9uc2USKgoDam9iGAEgASgLMh0ua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkpvYiJlCg5GYWlsSm9iUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEg0KBWVwb2NoGAIgASgDEgwKBGNvZGUYAyABKAkSDwoHbWVzc2FnZRgEIAEoCRIRCglyZXRyaWFibGUYBSABKAgiPQoPRmFpbEpvYlJlc3BvbnNlEioKA2pvYhgBIAEoCzIdLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5Kb2IiUwoPQmxvY2tKb2JSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoFZXBvY2gYAiABKAMSDgoGcmVhc29uGAMgASgJEg0KBXNjb3JlGAQgASgBIj4KEEJsb2NrSm9iUmVzcG9uc2USKgoDam9iGAEgASgLMh0ua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkpvYiIjCg1HZXRKb2JSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkiPAoOR2V0Sm9iUmVzcG9uc2USKgoDam9iGAEgASgLMh0ua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkpvYiJoCg9MaXN0Sm9ic1JlcXVlc3QSLgoGc3RhdHVzGAEgASgOMh4ua2luZW1lc2gudmlkZW8udjEuVmlkZW9TdGF0dXMSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiWAoQTGlzdEpvYnNSZXNwb25zZRIrCgRqb2JzGAEgAygLMh0ua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqWwoFU3RhZ2USFQoRU1RBR0VfVU5TUEVDSUZJRUQQABISCg5TVEFHRV9FTkNPRElORxABEhAKDFNUQUdFX1NBRkVUWRACEhUKEVNUQUdFX1RSQU5TQ09ESU5HEAMqiQEKDVJlcXVldWVSZWFzb24SHgoaUkVRVUVVRV9SRUFTT05fVU5TUEVDSUZJRUQQABIaChZSRVFVRVVFX1JFQVNPTl9EUkFJTkVEEAESHAoYUkVRVUVVRV9SRUFTT05fUFJFRU1QVEVEEAISHgoaUkVRVUVVRV9SRUFTT05fV09SS0VSX0xPU1QQAzL1CQoKSm9iU2VydmljZRJhCghDbGFpbUpvYhIpLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5DbGFpbUpvYlJlcXVlc3QaKi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuQ2xhaW1Kb2JSZXNwb25zZRJkCglBc3NpZ25Kb2ISKi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuQXNzaWduSm9iUmVxdWVzdBorLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5Bc3NpZ25Kb2JSZXNwb25zZRJnCgpSZW5ld0xlYXNlEisua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLlJlbmV3TGVhc2VSZXF1ZXN0Giwua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLlJlbmV3TGVhc2VSZXNwb25zZRJzCg5SZXBvcnRQcm9ncmVzcxIvLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5SZXBvcnRQcm9ncmVzc1JlcXVlc3QaMC5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuUmVwb3J0UHJvZ3Jlc3NSZXNwb25zZRJnCgpBZHZhbmNlSm9iEisua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkFkdmFuY2VKb2JSZXF1ZXN0Giwua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkFkdmFuY2VKb2JSZXNwb25zZRJzCg5TYXZlQ2hlY2twb2ludBIvLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5TYXZlQ2hlY2twb2ludFJlcXVlc3QaMC5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuU2F2ZUNoZWNrcG9pbnRSZXNwb25zZRJ2Cg9MaXN0Q2hlY2twb2ludHMSMC5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuTGlzdENoZWNrcG9pbnRzUmVxdWVzdBoxLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5MaXN0Q2hlY2twb2ludHNSZXNwb25zZRJnCgpSZXF1ZXVlSm9iEisua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLlJlcXVldWVKb2JSZXF1ZXN0Giwua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLlJlcXVldWVKb2JSZXNwb25zZRJeCgdGYWlsSm9iEigua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkZhaWxKb2JSZXF1ZXN0Gikua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkZhaWxKb2JSZXNwb25zZRJhCghCbG9ja0pvYhIpLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5CbG9ja0pvYlJlcXVlc3QaKi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuQmxvY2tKb2JSZXNwb25zZRJbCgZHZXRKb2ISJy5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuR2V0Sm9iUmVxdWVzdBooLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5HZXRKb2JSZXNwb25zZRJhCghMaXN0Sm9icxIpLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5MaXN0Sm9ic1JlcXVlc3QaKi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuTGlzdEpvYnNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_kinemesh_orchestrator_v1_checkpoint, file_kinemesh_video_v1_latent, file_kinemesh_video_v1_video]);
+  fileDesc("CipraW5lbWVzaC9vcmNoZXN0cmF0b3IvdjEvam9iX3NlcnZpY2UucHJvdG8SGGtpbmVtZXNoLm9yY2hlc3RyYXRvci52MSK7AgoDSm9iEjoKB3JlcXVlc3QYASABKAsyKS5raW5lbWVzaC52aWRlby52MS5WaWRlb0dlbmVyYXRpb25SZXF1ZXN0Eg0KBWVwb2NoGAIgASgDEgsKA3JldhgDIAEoAxIQCghhdHRlbXB0cxgEIAEoBRI0ChBsZWFzZV9leHBpcmVzX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI5CglhcnRpZmFjdHMYBiABKAsyJi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuSm9iQXJ0aWZhY3RzEiwKCGRlYWRsaW5lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCglmYWxsYmFja3MYCCADKA4yGC5raW5lbWVzaC52aWRlby52MS5Nb2RlbCKmBAoMSm9iQXJ0aWZhY3RzEhwKFHByb21wdF9lbWJlZGRpbmdfdXJpGAEgASgJEjMKB2xhdGVudHMYAiABKAsyIi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuQXJ0aWZhY3QSNQoJbWV6emFuaW5lGAMgASgLMiIua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkFydGlmYWN0EjEKBWF1ZGlvGAQgASgLMiIua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkFydGlmYWN0EjYKCnRyYW5zY29kZWQYBSABKAsyIi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuQXJ0aWZhY3QSMAoGbGF0ZW50GAYgASgLMiAua2luZW1lc2gudmlkZW8udjEuVmlkZW8zRExhdGVudBI4CgxhdWRpb19yZWNvcmQYByABKAsyIi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuQXJ0aWZhY3QSNwoLZmlyc3RfZnJhbWUYCCABKAsyIi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuQXJ0aWZhY3QSOwoPcmVmZXJlbmNlX3ZpZGVvGAkgASgLMiIua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkFydGlmYWN0Ej8KCm9wZXJhdGlvbnMYCiADKAsyKy5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuUHJvdmlkZXJPcGVyYXRpb24ibAoRUHJvdmlkZXJPcGVyYXRpb24SFAoMb3BlcmF0aW9uX2lkGAEgASgJEg0KBW1vZGVsGAIgASgJEg4KBmZhaWxlZBgDIAEoCBIVCghjb3N0X3VzZBgEIAEoCUgAiAEBQgsKCV9jb3N0X3VzZCI7CghBcnRpZmFjdBILCgN1cmkYASABKAkSDgoGc2hhMjU2GAIgASgJEhIKCnNpemVfYnl0ZXMYAyABKAMiUAoPQ2xhaW1Kb2JSZXF1ZXN0Ei4KBXN0YWdlGAEgASgOMh8ua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLlN0YWdlEg0KBW93bmVyGAIgASgJIj4KEENsYWltSm9iUmVzcG9uc2USKgoDam9iGAEgASgLMh0ua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkpvYiJiChBBc3NpZ25Kb2JSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSEQoJd29ya2VyX2lkGAIgASgJEicKBW1vZGVsGAMgASgOMhgua2luZW1lc2gudmlkZW8udjEuTW9kZWwigQEKEUFzc2lnbkpvYlJlc3BvbnNlEioKA2pvYhgBIAEoCzIdLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5Kb2ISQAoKY2hlY2twb2ludBgCIAEoCzIsLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5WaWRlb0pvYkNoZWNrcG9pbnQifgoOTW92ZUpvYlJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRIsCgpmcm9tX21vZGVsGAIgASgOMhgua2luZW1lc2gudmlkZW8udjEuTW9kZWwSKgoIdG9fbW9kZWwYAyABKA4yGC5raW5lbWVzaC52aWRlby52MS5Nb2RlbCI9Cg9Nb3ZlSm9iUmVzcG9uc2USKgoDam9iGAEgASgLMh0ua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkpvYiI2ChFSZW5ld0xlYXNlUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEg0KBWVwb2NoGAIgASgDIkoKElJlbmV3TGVhc2VSZXNwb25zZRI0ChBsZWFzZV9leHBpcmVzX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLNAQoVUmVwb3J0UHJvZ3Jlc3NSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoFZXBvY2gYAiABKAMSDAoEc3RlcBgDIAEoBRITCgt0b3RhbF9zdGVwcxgEIAEoBRIWCg5waGFzZV9mcmFjdGlvbhgFIAEoARIUCgxzdGVwX3RpbWVfbXMYBiABKAESEQoJd29ya2VyX2lkGAcgASgJEhcKD2dwdV91dGlsaXphdGlvbhgIIAEoARIUCgxwcmV2aWV3X2pwZWcYCSABKAwiTgoWUmVwb3J0UHJvZ3Jlc3NSZXNwb25zZRI0ChBsZWFzZV9leHBpcmVzX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKUAgoRQWR2YW5jZUpvYlJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRINCgVlcG9jaBgCIAEoAxIxCgl0b19zdGF0dXMYAyABKA4yHi5raW5lbWVzaC52aWRlby52MS5WaWRlb1N0YXR1cxI5CglhcnRpZmFjdHMYBCABKAsyJi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuSm9iQXJ0aWZhY3RzEhMKC2dwdV90aW1lX21zGAUgASgDEhsKDnBvc3RfZ2VuX3Njb3JlGAYgASgBSACIAQESKQoGb3V0cHV0GAcgASgLMhkua2luZW1lc2gudmlkZW8udjEuT3V0cHV0QhEKD19wb3N0X2dlbl9zY29yZSJAChJBZHZhbmNlSm9iUmVzcG9uc2USKgoDam9iGAEgASgLMh0ua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkpvYiJ5ChRTYXZlT3BlcmF0aW9uUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEg0KBWVwb2NoGAIgASgDEj4KCW9wZXJhdGlvbhgDIAEoCzIrLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5Qcm92aWRlck9wZXJhdGlvbiJDChVTYXZlT3BlcmF0aW9uUmVzcG9uc2USKgoDam9iGAEgASgLMh0ua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkpvYiKTAQoVU2F2ZUNoZWNrcG9pbnRSZXF1ZXN0Eg0KBWVwb2NoGAEgASgDEkAKCmNoZWNrcG9pbnQYAiABKAsyLC5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuVmlkZW9Kb2JDaGVja3BvaW50EhQKDHNhdmVfdGltZV9tcxgDIAEoAxITCgtncHVfdGltZV9tcxgEIAEoAyJaChZTYXZlQ2hlY2twb2ludFJlc3BvbnNlEkAKCmNoZWNrcG9pbnQYASABKAsyLC5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuVmlkZW9Kb2JDaGVja3BvaW50IiwKFkxpc3RDaGVja3BvaW50c1JlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCSJcChdMaXN0Q2hlY2twb2ludHNSZXNwb25zZRJBCgtjaGVja3BvaW50cxgBIAMoCzIsLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5WaWRlb0pvYkNoZWNrcG9pbnQihAEKEVJlcXVldWVKb2JSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoFZXBvY2gYAiABKAMSNwoGcmVhc29uGAMgASgOMicua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLlJlcXVldWVSZWFzb24SEwoLZ3B1X3RpbWVfbXMYBCABKAMiQAoSUmVxdWV1ZUpvYlJlc3BvbnNlEioKA2pvYhgBIAEoCzIdLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5Kb2IiZQoORmFpbEpvYlJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRINCgVlcG9jaBgCIAEoAxIMCgRjb2RlGAMgASgJEg8KB21lc3NhZ2UYBCABKAkSEQoJcmV0cmlhYmxlGAUgASgIIj0KD0ZhaWxKb2JSZXNwb25zZRIqCgNqb2IYASABKAsyHS5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuSm9iIlMKD0Jsb2NrSm9iUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEg0KBWVwb2NoGAIgASgDEg4KBnJlYXNvbhgDIAEoCRINCgVzY29yZRgEIAEoASI+ChBCbG9ja0pvYlJlc3BvbnNlEioKA2pvYhgBIAEoCzIdLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5Kb2IiIwoNR2V0Sm9iUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJIjwKDkdldEpvYlJlc3BvbnNlEioKA2pvYhgBIAEoCzIdLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5Kb2IiaAoPTGlzdEpvYnNSZXF1ZXN0Ei4KBnN0YXR1cxgBIAEoDjIeLmtpbmVtZXNoLnZpZGVvLnYxLlZpZGVvU3RhdHVzEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIlgKEExpc3RKb2JzUmVzcG9uc2USKwoEam9icxgBIAMoCzIdLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKlsKBVN0YWdlEhUKEVNUQUdFX1VOU1BFQ0lGSUVEEAASEgoOU1RBR0VfRU5DT0RJTkcQARIQCgxTVEFHRV9TQUZFVFkQAhIVChFTVEFHRV9UUkFOU0NPRElORxADKrIBCg1SZXF1ZXVlUmVhc29uEh4KGlJFUVVFVUVfUkVBU09OX1VOU1BFQ0lGSUVEEAASGgoWUkVRVUVVRV9SRUFTT05fRFJBSU5FRBABEhwKGFJFUVVFVUVfUkVBU09OX1BSRUVNUFRFRBACEh4KGlJFUVVFVUVfUkVBU09OX1dPUktFUl9MT1NUEAMSJwojUkVRVUVVRV9SRUFTT05fUFJPVklERVJfVU5BVkFJTEFCTEUQBDLHCwoKSm9iU2VydmljZRJhCghDbGFpbUpvYhIpLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5DbGFpbUpvYlJlcXVlc3QaKi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuQ2xhaW1Kb2JSZXNwb25zZRJkCglBc3NpZ25Kb2ISKi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuQXNzaWduSm9iUmVxdWVzdBorLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5Bc3NpZ25Kb2JSZXNwb25zZRJeCgdNb3ZlSm9iEigua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLk1vdmVKb2JSZXF1ZXN0Gikua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLk1vdmVKb2JSZXNwb25zZRJnCgpSZW5ld0xlYXNlEisua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLlJlbmV3TGVhc2VSZXF1ZXN0Giwua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLlJlbmV3TGVhc2VSZXNwb25zZRJzCg5SZXBvcnRQcm9ncmVzcxIvLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5SZXBvcnRQcm9ncmVzc1JlcXVlc3QaMC5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuUmVwb3J0UHJvZ3Jlc3NSZXNwb25zZRJnCgpBZHZhbmNlSm9iEisua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkFkdmFuY2VKb2JSZXF1ZXN0Giwua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkFkdmFuY2VKb2JSZXNwb25zZRJwCg1TYXZlT3BlcmF0aW9uEi4ua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLlNhdmVPcGVyYXRpb25SZXF1ZXN0Gi8ua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLlNhdmVPcGVyYXRpb25SZXNwb25zZRJzCg5TYXZlQ2hlY2twb2ludBIvLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5TYXZlQ2hlY2twb2ludFJlcXVlc3QaMC5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuU2F2ZUNoZWNrcG9pbnRSZXNwb25zZRJ2Cg9MaXN0Q2hlY2twb2ludHMSMC5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuTGlzdENoZWNrcG9pbnRzUmVxdWVzdBoxLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5MaXN0Q2hlY2twb2ludHNSZXNwb25zZRJnCgpSZXF1ZXVlSm9iEisua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLlJlcXVldWVKb2JSZXF1ZXN0Giwua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLlJlcXVldWVKb2JSZXNwb25zZRJeCgdGYWlsSm9iEigua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkZhaWxKb2JSZXF1ZXN0Gikua2luZW1lc2gub3JjaGVzdHJhdG9yLnYxLkZhaWxKb2JSZXNwb25zZRJhCghCbG9ja0pvYhIpLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5CbG9ja0pvYlJlcXVlc3QaKi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuQmxvY2tKb2JSZXNwb25zZRJbCgZHZXRKb2ISJy5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuR2V0Sm9iUmVxdWVzdBooLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5HZXRKb2JSZXNwb25zZRJhCghMaXN0Sm9icxIpLmtpbmVtZXNoLm9yY2hlc3RyYXRvci52MS5MaXN0Sm9ic1JlcXVlc3QaKi5raW5lbWVzaC5vcmNoZXN0cmF0b3IudjEuTGlzdEpvYnNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_kinemesh_orchestrator_v1_checkpoint, file_kinemesh_video_v1_latent, file_kinemesh_video_v1_video]);
 
 /**
  * A job with everything a stage needs.
@@ -74,6 +74,13 @@ export type Job = Message<"kinemesh.orchestrator.v1.Job"> & {
    * @generated from field: google.protobuf.Timestamp deadline = 7;
    */
   deadline?: Timestamp | undefined;
+
+  /**
+   * Models that it may be moved to, the first choice first; empty unless its user allowed it.
+   *
+   * @generated from field: repeated kinemesh.video.v1.Model fallbacks = 8;
+   */
+  fallbacks: Model[];
 };
 
 /**
@@ -137,6 +144,28 @@ export type JobArtifacts = Message<"kinemesh.orchestrator.v1.JobArtifacts"> & {
    * @generated from field: kinemesh.orchestrator.v1.Artifact audio_record = 7;
    */
   audioRecord?: Artifact | undefined;
+
+  /**
+   * Picture that the clip begins with, PNG in RGB; present from the start where one was given.
+   *
+   * @generated from field: kinemesh.orchestrator.v1.Artifact first_frame = 8;
+   */
+  firstFrame?: Artifact | undefined;
+
+  /**
+   * Video that the clip is made after, at the model's native size and rate and no longer than the clip: FFV1 in Matroska.
+   * Present from QUEUED on where one was given.
+   *
+   * @generated from field: kinemesh.orchestrator.v1.Artifact reference_video = 9;
+   */
+  referenceVideo?: Artifact | undefined;
+
+  /**
+   * Operations begun at providers, oldest first; written by SaveOperation alone.
+   *
+   * @generated from field: repeated kinemesh.orchestrator.v1.ProviderOperation operations = 10;
+   */
+  operations: ProviderOperation[];
 };
 
 /**
@@ -145,6 +174,49 @@ export type JobArtifacts = Message<"kinemesh.orchestrator.v1.JobArtifacts"> & {
  */
 export const JobArtifactsSchema: GenMessage<JobArtifacts> = /*@__PURE__*/
   messageDesc(file_kinemesh_orchestrator_v1_job_service, 1);
+
+/**
+ * A video that a provider was asked to make. It is committed before anything relies on it, so that whoever has the job next goes on
+ * waiting for the same one.
+ *
+ * @generated from message kinemesh.orchestrator.v1.ProviderOperation
+ */
+export type ProviderOperation = Message<"kinemesh.orchestrator.v1.ProviderOperation"> & {
+  /**
+   * The provider's id of it; primary key within the job.
+   *
+   * @generated from field: string operation_id = 1;
+   */
+  operationId: string;
+
+  /**
+   * The model it is of, a kinemesh.video.v1.Model without prefix.
+   *
+   * @generated from field: string model = 2;
+   */
+  model: string;
+
+  /**
+   * Whether it came to nothing, so that another may be begun.
+   *
+   * @generated from field: bool failed = 3;
+   */
+  failed: boolean;
+
+  /**
+   * What the provider charges for it, US dollars, a decimal with at most four digits after the point; absent until known.
+   *
+   * @generated from field: optional string cost_usd = 4;
+   */
+  costUsd?: string | undefined;
+};
+
+/**
+ * Describes the message kinemesh.orchestrator.v1.ProviderOperation.
+ * Use `create(ProviderOperationSchema)` to create a new message.
+ */
+export const ProviderOperationSchema: GenMessage<ProviderOperation> = /*@__PURE__*/
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 2);
 
 /**
  * An object and its checksum.
@@ -179,7 +251,7 @@ export type Artifact = Message<"kinemesh.orchestrator.v1.Artifact"> & {
  * Use `create(ArtifactSchema)` to create a new message.
  */
 export const ArtifactSchema: GenMessage<Artifact> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 2);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 3);
 
 /**
  * Asks for a job of a stage.
@@ -207,7 +279,7 @@ export type ClaimJobRequest = Message<"kinemesh.orchestrator.v1.ClaimJobRequest"
  * Use `create(ClaimJobRequestSchema)` to create a new message.
  */
 export const ClaimJobRequestSchema: GenMessage<ClaimJobRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 3);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 4);
 
 /**
  * A claimed job.
@@ -228,7 +300,7 @@ export type ClaimJobResponse = Message<"kinemesh.orchestrator.v1.ClaimJobRespons
  * Use `create(ClaimJobResponseSchema)` to create a new message.
  */
 export const ClaimJobResponseSchema: GenMessage<ClaimJobResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 4);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 5);
 
 /**
  * Assigns a job.
@@ -249,6 +321,13 @@ export type AssignJobRequest = Message<"kinemesh.orchestrator.v1.AssignJobReques
    * @generated from field: string worker_id = 2;
    */
   workerId: string;
+
+  /**
+   * The model that the worker was chosen for; a job that is of another by now is refused with ILLEGAL_TRANSITION. UNSPECIFIED for any.
+   *
+   * @generated from field: kinemesh.video.v1.Model model = 3;
+   */
+  model: Model;
 };
 
 /**
@@ -256,7 +335,7 @@ export type AssignJobRequest = Message<"kinemesh.orchestrator.v1.AssignJobReques
  * Use `create(AssignJobRequestSchema)` to create a new message.
  */
 export const AssignJobRequestSchema: GenMessage<AssignJobRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 5);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 6);
 
 /**
  * An assigned job.
@@ -284,7 +363,63 @@ export type AssignJobResponse = Message<"kinemesh.orchestrator.v1.AssignJobRespo
  * Use `create(AssignJobResponseSchema)` to create a new message.
  */
 export const AssignJobResponseSchema: GenMessage<AssignJobResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 6);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 7);
+
+/**
+ * Moves a job to another model.
+ *
+ * @generated from message kinemesh.orchestrator.v1.MoveJobRequest
+ */
+export type MoveJobRequest = Message<"kinemesh.orchestrator.v1.MoveJobRequest"> & {
+  /**
+   * The job.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * The model it waits for.
+   *
+   * @generated from field: kinemesh.video.v1.Model from_model = 2;
+   */
+  fromModel: Model;
+
+  /**
+   * The model that shall draw it.
+   *
+   * @generated from field: kinemesh.video.v1.Model to_model = 3;
+   */
+  toModel: Model;
+};
+
+/**
+ * Describes the message kinemesh.orchestrator.v1.MoveJobRequest.
+ * Use `create(MoveJobRequestSchema)` to create a new message.
+ */
+export const MoveJobRequestSchema: GenMessage<MoveJobRequest> = /*@__PURE__*/
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 8);
+
+/**
+ * A moved job.
+ *
+ * @generated from message kinemesh.orchestrator.v1.MoveJobResponse
+ */
+export type MoveJobResponse = Message<"kinemesh.orchestrator.v1.MoveJobResponse"> & {
+  /**
+   * The job after the change.
+   *
+   * @generated from field: kinemesh.orchestrator.v1.Job job = 1;
+   */
+  job?: Job | undefined;
+};
+
+/**
+ * Describes the message kinemesh.orchestrator.v1.MoveJobResponse.
+ * Use `create(MoveJobResponseSchema)` to create a new message.
+ */
+export const MoveJobResponseSchema: GenMessage<MoveJobResponse> = /*@__PURE__*/
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 9);
 
 /**
  * Extends a lease.
@@ -312,7 +447,7 @@ export type RenewLeaseRequest = Message<"kinemesh.orchestrator.v1.RenewLeaseRequ
  * Use `create(RenewLeaseRequestSchema)` to create a new message.
  */
 export const RenewLeaseRequestSchema: GenMessage<RenewLeaseRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 7);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 10);
 
 /**
  * An extended lease.
@@ -333,7 +468,7 @@ export type RenewLeaseResponse = Message<"kinemesh.orchestrator.v1.RenewLeaseRes
  * Use `create(RenewLeaseResponseSchema)` to create a new message.
  */
 export const RenewLeaseResponseSchema: GenMessage<RenewLeaseResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 8);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 11);
 
 /**
  * A step of a phase.
@@ -396,6 +531,13 @@ export type ReportProgressRequest = Message<"kinemesh.orchestrator.v1.ReportProg
    * @generated from field: double gpu_utilization = 8;
    */
   gpuUtilization: number;
+
+  /**
+   * Picture of the clip so far, JPEG, at most 32 KiB; empty for none. Fanned out, never stored.
+   *
+   * @generated from field: bytes preview_jpeg = 9;
+   */
+  previewJpeg: Uint8Array;
 };
 
 /**
@@ -403,7 +545,7 @@ export type ReportProgressRequest = Message<"kinemesh.orchestrator.v1.ReportProg
  * Use `create(ReportProgressRequestSchema)` to create a new message.
  */
 export const ReportProgressRequestSchema: GenMessage<ReportProgressRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 9);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 12);
 
 /**
  * A noted step.
@@ -424,7 +566,7 @@ export type ReportProgressResponse = Message<"kinemesh.orchestrator.v1.ReportPro
  * Use `create(ReportProgressResponseSchema)` to create a new message.
  */
 export const ReportProgressResponseSchema: GenMessage<ReportProgressResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 10);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 13);
 
 /**
  * Moves a job on.
@@ -487,7 +629,7 @@ export type AdvanceJobRequest = Message<"kinemesh.orchestrator.v1.AdvanceJobRequ
  * Use `create(AdvanceJobRequestSchema)` to create a new message.
  */
 export const AdvanceJobRequestSchema: GenMessage<AdvanceJobRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 11);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 14);
 
 /**
  * A job that moved on.
@@ -508,7 +650,63 @@ export type AdvanceJobResponse = Message<"kinemesh.orchestrator.v1.AdvanceJobRes
  * Use `create(AdvanceJobResponseSchema)` to create a new message.
  */
 export const AdvanceJobResponseSchema: GenMessage<AdvanceJobResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 12);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 15);
+
+/**
+ * Commits a provider's operation.
+ *
+ * @generated from message kinemesh.orchestrator.v1.SaveOperationRequest
+ */
+export type SaveOperationRequest = Message<"kinemesh.orchestrator.v1.SaveOperationRequest"> & {
+  /**
+   * The job.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * The caller's epoch.
+   *
+   * @generated from field: int64 epoch = 2;
+   */
+  epoch: bigint;
+
+  /**
+   * The operation.
+   *
+   * @generated from field: kinemesh.orchestrator.v1.ProviderOperation operation = 3;
+   */
+  operation?: ProviderOperation | undefined;
+};
+
+/**
+ * Describes the message kinemesh.orchestrator.v1.SaveOperationRequest.
+ * Use `create(SaveOperationRequestSchema)` to create a new message.
+ */
+export const SaveOperationRequestSchema: GenMessage<SaveOperationRequest> = /*@__PURE__*/
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 16);
+
+/**
+ * A committed operation.
+ *
+ * @generated from message kinemesh.orchestrator.v1.SaveOperationResponse
+ */
+export type SaveOperationResponse = Message<"kinemesh.orchestrator.v1.SaveOperationResponse"> & {
+  /**
+   * The job after the change.
+   *
+   * @generated from field: kinemesh.orchestrator.v1.Job job = 1;
+   */
+  job?: Job | undefined;
+};
+
+/**
+ * Describes the message kinemesh.orchestrator.v1.SaveOperationResponse.
+ * Use `create(SaveOperationResponseSchema)` to create a new message.
+ */
+export const SaveOperationResponseSchema: GenMessage<SaveOperationResponse> = /*@__PURE__*/
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 17);
 
 /**
  * Commits a checkpoint.
@@ -550,7 +748,7 @@ export type SaveCheckpointRequest = Message<"kinemesh.orchestrator.v1.SaveCheckp
  * Use `create(SaveCheckpointRequestSchema)` to create a new message.
  */
 export const SaveCheckpointRequestSchema: GenMessage<SaveCheckpointRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 13);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 18);
 
 /**
  * A committed checkpoint.
@@ -571,7 +769,7 @@ export type SaveCheckpointResponse = Message<"kinemesh.orchestrator.v1.SaveCheck
  * Use `create(SaveCheckpointResponseSchema)` to create a new message.
  */
 export const SaveCheckpointResponseSchema: GenMessage<SaveCheckpointResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 14);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 19);
 
 /**
  * Names a job.
@@ -592,7 +790,7 @@ export type ListCheckpointsRequest = Message<"kinemesh.orchestrator.v1.ListCheck
  * Use `create(ListCheckpointsRequestSchema)` to create a new message.
  */
 export const ListCheckpointsRequestSchema: GenMessage<ListCheckpointsRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 15);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 20);
 
 /**
  * A job's checkpoints.
@@ -613,7 +811,7 @@ export type ListCheckpointsResponse = Message<"kinemesh.orchestrator.v1.ListChec
  * Use `create(ListCheckpointsResponseSchema)` to create a new message.
  */
 export const ListCheckpointsResponseSchema: GenMessage<ListCheckpointsResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 16);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 21);
 
 /**
  * Gives a job back.
@@ -655,7 +853,7 @@ export type RequeueJobRequest = Message<"kinemesh.orchestrator.v1.RequeueJobRequ
  * Use `create(RequeueJobRequestSchema)` to create a new message.
  */
 export const RequeueJobRequestSchema: GenMessage<RequeueJobRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 17);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 22);
 
 /**
  * A job back in the queue.
@@ -676,7 +874,7 @@ export type RequeueJobResponse = Message<"kinemesh.orchestrator.v1.RequeueJobRes
  * Use `create(RequeueJobResponseSchema)` to create a new message.
  */
 export const RequeueJobResponseSchema: GenMessage<RequeueJobResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 18);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 23);
 
 /**
  * Reports an error.
@@ -725,7 +923,7 @@ export type FailJobRequest = Message<"kinemesh.orchestrator.v1.FailJobRequest"> 
  * Use `create(FailJobRequestSchema)` to create a new message.
  */
 export const FailJobRequestSchema: GenMessage<FailJobRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 19);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 24);
 
 /**
  * A job after an error.
@@ -746,7 +944,7 @@ export type FailJobResponse = Message<"kinemesh.orchestrator.v1.FailJobResponse"
  * Use `create(FailJobResponseSchema)` to create a new message.
  */
 export const FailJobResponseSchema: GenMessage<FailJobResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 20);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 25);
 
 /**
  * Blocks a job.
@@ -788,7 +986,7 @@ export type BlockJobRequest = Message<"kinemesh.orchestrator.v1.BlockJobRequest"
  * Use `create(BlockJobRequestSchema)` to create a new message.
  */
 export const BlockJobRequestSchema: GenMessage<BlockJobRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 21);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 26);
 
 /**
  * A blocked job.
@@ -809,7 +1007,7 @@ export type BlockJobResponse = Message<"kinemesh.orchestrator.v1.BlockJobRespons
  * Use `create(BlockJobResponseSchema)` to create a new message.
  */
 export const BlockJobResponseSchema: GenMessage<BlockJobResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 22);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 27);
 
 /**
  * Names a job.
@@ -830,7 +1028,7 @@ export type GetJobRequest = Message<"kinemesh.orchestrator.v1.GetJobRequest"> & 
  * Use `create(GetJobRequestSchema)` to create a new message.
  */
 export const GetJobRequestSchema: GenMessage<GetJobRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 23);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 28);
 
 /**
  * A job.
@@ -851,7 +1049,7 @@ export type GetJobResponse = Message<"kinemesh.orchestrator.v1.GetJobResponse"> 
  * Use `create(GetJobResponseSchema)` to create a new message.
  */
 export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 24);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 29);
 
 /**
  * Which jobs to list.
@@ -886,7 +1084,7 @@ export type ListJobsRequest = Message<"kinemesh.orchestrator.v1.ListJobsRequest"
  * Use `create(ListJobsRequestSchema)` to create a new message.
  */
 export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 25);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 30);
 
 /**
  * A page of jobs.
@@ -914,7 +1112,7 @@ export type ListJobsResponse = Message<"kinemesh.orchestrator.v1.ListJobsRespons
  * Use `create(ListJobsResponseSchema)` to create a new message.
  */
 export const ListJobsResponseSchema: GenMessage<ListJobsResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_orchestrator_v1_job_service, 26);
+  messageDesc(file_kinemesh_orchestrator_v1_job_service, 31);
 
 /**
  * The stages that claim jobs by themselves.
@@ -990,6 +1188,13 @@ export enum RequeueReason {
    * @generated from enum value: REQUEUE_REASON_WORKER_LOST = 3;
    */
   WORKER_LOST = 3,
+
+  /**
+   * The provider behind the job's model cannot be reached or takes nothing now; attempts do not rise.
+   *
+   * @generated from enum value: REQUEUE_REASON_PROVIDER_UNAVAILABLE = 4;
+   */
+  PROVIDER_UNAVAILABLE = 4,
 }
 
 /**
@@ -1027,6 +1232,17 @@ export const JobService: GenService<{
     output: typeof AssignJobResponseSchema;
   },
   /**
+   * Has another model draw a QUEUED job: QUEUED to PENDING, epoch + 1, what was made for the old model is dropped. For the scheduler, of
+   * jobs whose user allowed it. Errors: ILLEGAL_TRANSITION when the job is not QUEUED for that model, or may not move to the other.
+   *
+   * @generated from rpc kinemesh.orchestrator.v1.JobService.MoveJob
+   */
+  moveJob: {
+    methodKind: "unary";
+    input: typeof MoveJobRequestSchema;
+    output: typeof MoveJobResponseSchema;
+  },
+  /**
    * Extends the lease without news. Errors: FENCED.
    *
    * @generated from rpc kinemesh.orchestrator.v1.JobService.RenewLease
@@ -1055,6 +1271,16 @@ export const JobService: GenService<{
     methodKind: "unary";
     input: typeof AdvanceJobRequestSchema;
     output: typeof AdvanceJobResponseSchema;
+  },
+  /**
+   * Commits what is known of a provider's operation; one that is known already (by its id) is replaced. Errors: FENCED, ILLEGAL_TRANSITION.
+   *
+   * @generated from rpc kinemesh.orchestrator.v1.JobService.SaveOperation
+   */
+  saveOperation: {
+    methodKind: "unary";
+    input: typeof SaveOperationRequestSchema;
+    output: typeof SaveOperationResponseSchema;
   },
   /**
    * Commits a checkpoint. Errors: FENCED, STALE_CHECKPOINT.

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file kinemesh/video/v1/video_service.proto.
  */
 export const file_kinemesh_video_v1_video_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVraW5lbWVzaC92aWRlby92MS92aWRlb19zZXJ2aWNlLnByb3RvEhFraW5lbWVzaC52aWRlby52MSLSBAoSQ3JlYXRlVmlkZW9SZXF1ZXN0Eg4KBnByb21wdBgBIAEoCRIXCg9uZWdhdGl2ZV9wcm9tcHQYAiABKAkSHQoQZHVyYXRpb25fc2Vjb25kcxgDIAEoAUgAiAEBEhIKCnJlc29sdXRpb24YBCABKAkSFAoMYXNwZWN0X3JhdGlvGAUgASgJEhAKA2ZwcxgGIAEoBUgBiAEBEg0KBW1vZGVsGAcgASgJEhQKDGVuYWJsZV9hdWRpbxgIIAEoCBI1CgxhdWRpb19jb25maWcYCSABKAsyHy5raW5lbWVzaC52aWRlby52MS5BdWRpb09wdGlvbnMSEQoEc2VlZBgKIAEoA0gCiAEBEhMKC3dlYmhvb2tfdXJsGAsgASgJEiAKE251bV9pbmZlcmVuY2Vfc3RlcHMYDCABKAVIA4gBARIbCg5ndWlkYW5jZV9zY2FsZRgNIAEoAUgEiAEBEhUKCHByaW9yaXR5GA4gASgFSAWIAQESGQoRZmlyc3RfZnJhbWVfaW1hZ2UYDyABKAwSFwoPcmVmZXJlbmNlX3ZpZGVvGBAgASgJEhQKDHN0eWxlX3ByZXNldBgRIAEoCRIMCgR0aWVyGBIgASgJEhYKDndlYmhvb2tfc2VjcmV0GBMgASgJEhAKCHJlbWl4X29mGBQgASgJQhMKEV9kdXJhdGlvbl9zZWNvbmRzQgYKBF9mcHNCBwoFX3NlZWRCFgoUX251bV9pbmZlcmVuY2Vfc3RlcHNCEQoPX2d1aWRhbmNlX3NjYWxlQgsKCV9wcmlvcml0eSKeAQoMQXVkaW9PcHRpb25zEhwKD2luY2x1ZGVfYW1iaWVudBgBIAEoCEgAiAEBEhoKDWluY2x1ZGVfbXVzaWMYAiABKAhIAYgBARIbCg5pbmNsdWRlX3NwZWVjaBgDIAEoCEgCiAEBQhIKEF9pbmNsdWRlX2FtYmllbnRCEAoOX2luY2x1ZGVfbXVzaWNCEQoPX2luY2x1ZGVfc3BlZWNoIp8BChNDcmVhdGVWaWRlb1Jlc3BvbnNlEhIKCnJlcXVlc3RfaWQYASABKAkSDgoGc3RhdHVzGAIgASgJEh4KFmVzdGltYXRlZF90aW1lX3NlY29uZHMYAyABKAUSFAoMcHJvZ3Jlc3NfdXJsGAQgASgJEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkAKGkNyZWF0ZVZpZGVvRnJvbUpzb25SZXF1ZXN0EiIKBGJvZHkYASABKAsyFC5nb29nbGUuYXBpLkh0dHBCb2R5IkkKEVF1b3RlVmlkZW9SZXF1ZXN0EjQKBXZpZGVvGAEgASgLMiUua2luZW1lc2gudmlkZW8udjEuQ3JlYXRlVmlkZW9SZXF1ZXN0IpwBChJRdW90ZVZpZGVvUmVzcG9uc2USFAoMY29zdF9jcmVkaXRzGAEgASgJEh4KFmVzdGltYXRlZF90aW1lX3NlY29uZHMYAiABKAUSDQoFbW9kZWwYAyABKAkSDAoEdGllchgEIAEoCRIbChNudW1faW5mZXJlbmNlX3N0ZXBzGAUgASgFEhYKDmd1aWRhbmNlX3NjYWxlGAYgASgBIhMKEUxpc3RNb2RlbHNSZXF1ZXN0IkYKEkxpc3RNb2RlbHNSZXNwb25zZRIwCgZtb2RlbHMYASADKAsyIC5raW5lbWVzaC52aWRlby52MS5EZXBsb3llZE1vZGVsImAKDURlcGxveWVkTW9kZWwSDAoEbmFtZRgBIAEoCRIuCgV0aWVycxgCIAMoCzIfLmtpbmVtZXNoLnZpZGVvLnYxLlRpZXJEZWZhdWx0cxIRCgljYW5fc3BlYWsYAyABKAgiUQoMVGllckRlZmF1bHRzEgwKBHRpZXIYASABKAkSGwoTbnVtX2luZmVyZW5jZV9zdGVwcxgCIAEoBRIWCg5ndWlkYW5jZV9zY2FsZRgDIAEoASIlCg9HZXRWaWRlb1JlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCSLfBQoQR2V0VmlkZW9SZXNwb25zZRISCgpyZXF1ZXN0X2lkGAEgASgJEg4KBnN0YXR1cxgCIAEoCRIyCghwcm9ncmVzcxgDIAEoCzIgLmtpbmVtZXNoLnZpZGVvLnYxLlZpZGVvUHJvZ3Jlc3MSLgoGb3V0cHV0GAQgASgLMh4ua2luZW1lc2gudmlkZW8udjEuVmlkZW9PdXRwdXQSHwoSZ2VuZXJhdGlvbl90aW1lX21zGAUgASgFSACIAQESGQoMY3JlZGl0c191c2VkGAYgASgBSAGIAQESLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMY29tcGxldGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCgVlcnJvchgKIAEoCzIdLmtpbmVtZXNoLnZpZGVvLnYxLlZpZGVvRXJyb3ISGwoOYmxvY2tlZF9yZWFzb24YCyABKAlIAogBARIdChByZWZ1bmRlZF9jcmVkaXRzGAwgASgBSAOIAQESDgoGcHJvbXB0GA0gASgJEg0KBW1vZGVsGA4gASgJEgwKBHRpZXIYDyABKAkSDAoEc2VlZBgQIAEoAxIYCgtncHVfdGltZV9tcxgRIAEoBUgEiAEBEjIKCHNldHRpbmdzGBIgASgLMiAua2luZW1lc2gudmlkZW8udjEuVmlkZW9TZXR0aW5ncxIVCghyZW1peF9vZhgTIAEoCUgFiAEBQhUKE19nZW5lcmF0aW9uX3RpbWVfbXNCDwoNX2NyZWRpdHNfdXNlZEIRCg9fYmxvY2tlZF9yZWFzb25CEwoRX3JlZnVuZGVkX2NyZWRpdHNCDgoMX2dwdV90aW1lX21zQgsKCV9yZW1peF9vZiLlAQoNVmlkZW9TZXR0aW5ncxIYChBkdXJhdGlvbl9zZWNvbmRzGAEgASgBEhIKCnJlc29sdXRpb24YAiABKAkSFAoMYXNwZWN0X3JhdGlvGAMgASgJEgsKA2ZwcxgEIAEoBRIbChNudW1faW5mZXJlbmNlX3N0ZXBzGAUgASgFEhYKDmd1aWRhbmNlX3NjYWxlGAYgASgBEhcKD25lZ2F0aXZlX3Byb21wdBgHIAEoCRI1CgxhdWRpb19jb25maWcYCCABKAsyHy5raW5lbWVzaC52aWRlby52MS5BdWRpb09wdGlvbnMikAEKDVZpZGVvUHJvZ3Jlc3MSFAoMY3VycmVudF9zdGVwGAEgASgFEhMKC3RvdGFsX3N0ZXBzGAIgASgFEhgKEHBlcmNlbnRfY29tcGxldGUYAyABKAUSFQoNY3VycmVudF9waGFzZRgEIAEoCRIjChtlc3RpbWF0ZWRfcmVtYWluaW5nX3NlY29uZHMYBSABKAUi+wEKC1ZpZGVvT3V0cHV0EhEKCXZpZGVvX3VybBgBIAEoCRIVCg10aHVtYm5haWxfdXJsGAIgASgJEhgKEGR1cmF0aW9uX3NlY29uZHMYAyABKAESEgoKcmVzb2x1dGlvbhgEIAEoCRIXCg9maWxlX3NpemVfYnl0ZXMYBSABKA0SGQoRYzJwYV9tYW5pZmVzdF91cmwYBiABKAkSGQoRbmF0aXZlX3Jlc29sdXRpb24YByABKAkSEgoKbmF0aXZlX2ZwcxgIIAEoARILCgNmcHMYCSABKAUSFgoJYXVkaW9fdXJsGAogASgJSACIAQFCDAoKX2F1ZGlvX3VybCIrCgpWaWRlb0Vycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSJWChFMaXN0VmlkZW9zUmVxdWVzdBINCgVsaW1pdBgBIAEoBRIOCgZvZmZzZXQYAiABKAUSDgoGc3RhdHVzGAMgASgJEhIKCnBhZ2VfdG9rZW4YBCABKAkijAEKEkxpc3RWaWRlb3NSZXNwb25zZRIvCgZ2aWRlb3MYASADKAsyHy5raW5lbWVzaC52aWRlby52MS5WaWRlb1N1bW1hcnkSDQoFdG90YWwYAiABKAUSDQoFbGltaXQYAyABKAUSDgoGb2Zmc2V0GAQgASgFEhcKD25leHRfcGFnZV90b2tlbhgFIAEoCSKgAQoMVmlkZW9TdW1tYXJ5EhIKCnJlcXVlc3RfaWQYASABKAkSDgoGc3RhdHVzGAIgASgJEg4KBnByb21wdBgDIAEoCRIaCg10aHVtYm5haWxfdXJsGAQgASgJSACIAQESLgoKY3JlYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCEAoOX3RodW1ibmFpbF91cmwiSAoVTGlzdEZ1bGxWaWRlb3NSZXF1ZXN0Eg0KBWxpbWl0GAEgASgFEg0KBWFmdGVyGAIgASgJEhEKCWFzY2VuZGluZxgDIAEoCCJfChZMaXN0RnVsbFZpZGVvc1Jlc3BvbnNlEjMKBnZpZGVvcxgBIAMoCzIjLmtpbmVtZXNoLnZpZGVvLnYxLkdldFZpZGVvUmVzcG9uc2USEAoIaGFzX21vcmUYAiABKAgiKAoSQ2FuY2VsVmlkZW9SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkiUwoTQ2FuY2VsVmlkZW9SZXNwb25zZRISCgpyZXF1ZXN0X2lkGAEgASgJEg4KBnN0YXR1cxgCIAEoCRIYChByZWZ1bmRlZF9jcmVkaXRzGAMgASgBIigKEkRlbGV0ZVZpZGVvUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJIikKE0RlbGV0ZVZpZGVvUmVzcG9uc2USEgoKcmVxdWVzdF9pZBgBIAEoCSI+ChFXYXRjaFZpZGVvUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEhUKDWxhc3RfZXZlbnRfaWQYAiABKAkiwgMKEldhdGNoVmlkZW9SZXNwb25zZRIQCghldmVudF9pZBgBIAEoCRItCgl0aW1lc3RhbXAYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnJlcXVlc3RfaWQYAyABKAkSLgoGc3RhdHVzGAQgASgOMh4ua2luZW1lc2gudmlkZW8udjEuVmlkZW9TdGF0dXMSNAoIcHJvZ3Jlc3MYBSABKAsyIC5raW5lbWVzaC52aWRlby52MS5Qcm9ncmVzc0V2ZW50SAASOwoMcGhhc2VfY2hhbmdlGAYgASgLMiMua2luZW1lc2gudmlkZW8udjEuUGhhc2VDaGFuZ2VFdmVudEgAEkMKEGNoZWNrcG9pbnRfc2F2ZWQYByABKAsyJy5raW5lbWVzaC52aWRlby52MS5DaGVja3BvaW50U2F2ZWRFdmVudEgAEjYKCWNvbXBsZXRlZBgIIAEoCzIhLmtpbmVtZXNoLnZpZGVvLnYxLkNvbXBsZXRlZEV2ZW50SAASLgoFZXJyb3IYCSABKAsyHS5raW5lbWVzaC52aWRlby52MS5FcnJvckV2ZW50SABCBwoFZXZlbnQitAEKDVByb2dyZXNzRXZlbnQSDAoEc3RlcBgBIAEoBRITCgt0b3RhbF9zdGVwcxgCIAEoBRIPCgdwZXJjZW50GAMgASgFEg0KBXBoYXNlGAQgASgJEhMKC2V0YV9zZWNvbmRzGAUgASgFEhwKFGNoZWNrcG9pbnRfYXZhaWxhYmxlGAYgASgIEi0KBndvcmtlchgHIAEoCzIdLmtpbmVtZXNoLnZpZGVvLnYxLldvcmtlckluZm8iOAoKV29ya2VySW5mbxIRCgl3b3JrZXJfaWQYASABKAkSFwoPZ3B1X3V0aWxpemF0aW9uGAIgASgBIj0KEFBoYXNlQ2hhbmdlRXZlbnQSFgoOcHJldmlvdXNfcGhhc2UYASABKAkSEQoJbmV3X3BoYXNlGAIgASgJIpIBChRDaGVja3BvaW50U2F2ZWRFdmVudBIVCg1jaGVja3BvaW50X2lkGAEgASgJEgwKBHN0ZXAYAiABKAUSEwoLdG90YWxfc3RlcHMYAyABKAUSEgoKbG9jYWxfcGF0aBgEIAEoCRISCgpzaXplX2J5dGVzGAUgASgDEhgKEHN5bmNlZF90b19yZW1vdGUYBiABKAgiOgoOQ29tcGxldGVkRXZlbnQSEQoJdmlkZW9fdXJsGAEgASgJEhUKDXRodW1ibmFpbF91cmwYAiABKAkiNwoKRXJyb3JFdmVudBISCgplcnJvcl9jb2RlGAEgASgJEhUKDWVycm9yX21lc3NhZ2UYAiABKAkiKAoSU3RyZWFtVmlkZW9SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkypwkKDFZpZGVvU2VydmljZRJcCgtDcmVhdGVWaWRlbxIlLmtpbmVtZXNoLnZpZGVvLnYxLkNyZWF0ZVZpZGVvUmVxdWVzdBomLmtpbmVtZXNoLnZpZGVvLnYxLkNyZWF0ZVZpZGVvUmVzcG9uc2UShgEKE0NyZWF0ZVZpZGVvRnJvbUpzb24SLS5raW5lbWVzaC52aWRlby52MS5DcmVhdGVWaWRlb0Zyb21Kc29uUmVxdWVzdBomLmtpbmVtZXNoLnZpZGVvLnYxLkNyZWF0ZVZpZGVvUmVzcG9uc2UiGILT5JMCEiIKL3YxL3ZpZGVvczoEYm9keRJZCgpRdW90ZVZpZGVvEiQua2luZW1lc2gudmlkZW8udjEuUXVvdGVWaWRlb1JlcXVlc3QaJS5raW5lbWVzaC52aWRlby52MS5RdW90ZVZpZGVvUmVzcG9uc2USWQoKTGlzdE1vZGVscxIkLmtpbmVtZXNoLnZpZGVvLnYxLkxpc3RNb2RlbHNSZXF1ZXN0GiUua2luZW1lc2gudmlkZW8udjEuTGlzdE1vZGVsc1Jlc3BvbnNlEnQKCEdldFZpZGVvEiIua2luZW1lc2gudmlkZW8udjEuR2V0VmlkZW9SZXF1ZXN0GiMua2luZW1lc2gudmlkZW8udjEuR2V0VmlkZW9SZXNwb25zZSIfgtPkkwIZEhcvdjEvdmlkZW9zL3tyZXF1ZXN0X2lkfRJtCgpMaXN0VmlkZW9zEiQua2luZW1lc2gudmlkZW8udjEuTGlzdFZpZGVvc1JlcXVlc3QaJS5raW5lbWVzaC52aWRlby52MS5MaXN0VmlkZW9zUmVzcG9uc2UiEoLT5JMCDBIKL3YxL3ZpZGVvcxJlCg5MaXN0RnVsbFZpZGVvcxIoLmtpbmVtZXNoLnZpZGVvLnYxLkxpc3RGdWxsVmlkZW9zUmVxdWVzdBopLmtpbmVtZXNoLnZpZGVvLnYxLkxpc3RGdWxsVmlkZW9zUmVzcG9uc2USfQoLQ2FuY2VsVmlkZW8SJS5raW5lbWVzaC52aWRlby52MS5DYW5jZWxWaWRlb1JlcXVlc3QaJi5raW5lbWVzaC52aWRlby52MS5DYW5jZWxWaWRlb1Jlc3BvbnNlIh+C0+STAhkqFy92MS92aWRlb3Mve3JlcXVlc3RfaWR9ElwKC0RlbGV0ZVZpZGVvEiUua2luZW1lc2gudmlkZW8udjEuRGVsZXRlVmlkZW9SZXF1ZXN0GiYua2luZW1lc2gudmlkZW8udjEuRGVsZXRlVmlkZW9SZXNwb25zZRJbCgpXYXRjaFZpZGVvEiQua2luZW1lc2gudmlkZW8udjEuV2F0Y2hWaWRlb1JlcXVlc3QaJS5raW5lbWVzaC52aWRlby52MS5XYXRjaFZpZGVvUmVzcG9uc2UwARJ0CgtTdHJlYW1WaWRlbxIlLmtpbmVtZXNoLnZpZGVvLnYxLlN0cmVhbVZpZGVvUmVxdWVzdBoULmdvb2dsZS5hcGkuSHR0cEJvZHkiJoLT5JMCIBIeL3YxL3ZpZGVvcy97cmVxdWVzdF9pZH0vc3RyZWFtMAFiBnByb3RvMw", [file_google_api_annotations, file_google_api_httpbody, file_google_protobuf_timestamp, file_kinemesh_video_v1_video]);
+  fileDesc("CiVraW5lbWVzaC92aWRlby92MS92aWRlb19zZXJ2aWNlLnByb3RvEhFraW5lbWVzaC52aWRlby52MSKiBQoSQ3JlYXRlVmlkZW9SZXF1ZXN0Eg4KBnByb21wdBgBIAEoCRIXCg9uZWdhdGl2ZV9wcm9tcHQYAiABKAkSHQoQZHVyYXRpb25fc2Vjb25kcxgDIAEoAUgAiAEBEhIKCnJlc29sdXRpb24YBCABKAkSFAoMYXNwZWN0X3JhdGlvGAUgASgJEhAKA2ZwcxgGIAEoBUgBiAEBEg0KBW1vZGVsGAcgASgJEhQKDGVuYWJsZV9hdWRpbxgIIAEoCBI1CgxhdWRpb19jb25maWcYCSABKAsyHy5raW5lbWVzaC52aWRlby52MS5BdWRpb09wdGlvbnMSEQoEc2VlZBgKIAEoA0gCiAEBEhMKC3dlYmhvb2tfdXJsGAsgASgJEiAKE251bV9pbmZlcmVuY2Vfc3RlcHMYDCABKAVIA4gBARIbCg5ndWlkYW5jZV9zY2FsZRgNIAEoAUgEiAEBEhUKCHByaW9yaXR5GA4gASgFSAWIAQESGQoRZmlyc3RfZnJhbWVfaW1hZ2UYDyABKAwSFwoPcmVmZXJlbmNlX3ZpZGVvGBAgASgJEhQKDHN0eWxlX3ByZXNldBgRIAEoCRIMCgR0aWVyGBIgASgJEhYKDndlYmhvb2tfc2VjcmV0GBMgASgJEhAKCHJlbWl4X29mGBQgASgJEh8KEnJlZmVyZW5jZV9zdHJlbmd0aBgVIAEoAUgGiAEBEhYKDmFsbG93X2ZhbGxiYWNrGBYgASgIQhMKEV9kdXJhdGlvbl9zZWNvbmRzQgYKBF9mcHNCBwoFX3NlZWRCFgoUX251bV9pbmZlcmVuY2Vfc3RlcHNCEQoPX2d1aWRhbmNlX3NjYWxlQgsKCV9wcmlvcml0eUIVChNfcmVmZXJlbmNlX3N0cmVuZ3RoIp4BCgxBdWRpb09wdGlvbnMSHAoPaW5jbHVkZV9hbWJpZW50GAEgASgISACIAQESGgoNaW5jbHVkZV9tdXNpYxgCIAEoCEgBiAEBEhsKDmluY2x1ZGVfc3BlZWNoGAMgASgISAKIAQFCEgoQX2luY2x1ZGVfYW1iaWVudEIQCg5faW5jbHVkZV9tdXNpY0IRCg9faW5jbHVkZV9zcGVlY2ginwEKE0NyZWF0ZVZpZGVvUmVzcG9uc2USEgoKcmVxdWVzdF9pZBgBIAEoCRIOCgZzdGF0dXMYAiABKAkSHgoWZXN0aW1hdGVkX3RpbWVfc2Vjb25kcxgDIAEoBRIUCgxwcm9ncmVzc191cmwYBCABKAkSLgoKY3JlYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQAoaQ3JlYXRlVmlkZW9Gcm9tSnNvblJlcXVlc3QSIgoEYm9keRgBIAEoCzIULmdvb2dsZS5hcGkuSHR0cEJvZHkiSQoRUXVvdGVWaWRlb1JlcXVlc3QSNAoFdmlkZW8YASABKAsyJS5raW5lbWVzaC52aWRlby52MS5DcmVhdGVWaWRlb1JlcXVlc3QinAEKElF1b3RlVmlkZW9SZXNwb25zZRIUCgxjb3N0X2NyZWRpdHMYASABKAkSHgoWZXN0aW1hdGVkX3RpbWVfc2Vjb25kcxgCIAEoBRINCgVtb2RlbBgDIAEoCRIMCgR0aWVyGAQgASgJEhsKE251bV9pbmZlcmVuY2Vfc3RlcHMYBSABKAUSFgoOZ3VpZGFuY2Vfc2NhbGUYBiABKAEiEwoRTGlzdE1vZGVsc1JlcXVlc3QifQoSTGlzdE1vZGVsc1Jlc3BvbnNlEjAKBm1vZGVscxgBIAMoCzIgLmtpbmVtZXNoLnZpZGVvLnYxLkRlcGxveWVkTW9kZWwSNQoNc3R5bGVfcHJlc2V0cxgCIAMoCzIeLmtpbmVtZXNoLnZpZGVvLnYxLlN0eWxlUHJlc2V0IjAKC1N0eWxlUHJlc2V0EgwKBG5hbWUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkixgMKDURlcGxveWVkTW9kZWwSDAoEbmFtZRgBIAEoCRIuCgV0aWVycxgCIAMoCzIfLmtpbmVtZXNoLnZpZGVvLnYxLlRpZXJEZWZhdWx0cxIRCgljYW5fc3BlYWsYAyABKAgSDwoHYmFja2VuZBgEIAEoCRIzCgxuYXRpdmVfc2l6ZXMYBSADKAsyHS5raW5lbWVzaC52aWRlby52MS5OYXRpdmVTaXplEhIKCm5hdGl2ZV9mcHMYBiABKAESHAoUbWF4X2R1cmF0aW9uX3NlY29uZHMYByABKAESFwoPbGVuZ3Roc19zZWNvbmRzGAggAygBEhYKCW1lbW9yeV9nYhgJIAEoAUgAiAEBEhgKEHByaWNlX211bHRpcGxpZXIYCiABKAESEwoLbWFrZXNfc291bmQYCyABKAgSGQoRdGFrZXNfZmlyc3RfZnJhbWUYDCABKAgSHQoVdGFrZXNfcmVmZXJlbmNlX3ZpZGVvGA0gASgIEhEKCWZhbGxiYWNrcxgOIAMoCRIdChV0YWtlc19uZWdhdGl2ZV9wcm9tcHQYDyABKAgSEgoKdGFrZXNfc2VlZBgQIAEoCEIMCgpfbWVtb3J5X2diIkEKCk5hdGl2ZVNpemUSFAoMYXNwZWN0X3JhdGlvGAEgASgJEg0KBXdpZHRoGAIgASgFEg4KBmhlaWdodBgDIAEoBSJRCgxUaWVyRGVmYXVsdHMSDAoEdGllchgBIAEoCRIbChNudW1faW5mZXJlbmNlX3N0ZXBzGAIgASgFEhYKDmd1aWRhbmNlX3NjYWxlGAMgASgBIiUKD0dldFZpZGVvUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJIpEGChBHZXRWaWRlb1Jlc3BvbnNlEhIKCnJlcXVlc3RfaWQYASABKAkSDgoGc3RhdHVzGAIgASgJEjIKCHByb2dyZXNzGAMgASgLMiAua2luZW1lc2gudmlkZW8udjEuVmlkZW9Qcm9ncmVzcxIuCgZvdXRwdXQYBCABKAsyHi5raW5lbWVzaC52aWRlby52MS5WaWRlb091dHB1dBIfChJnZW5lcmF0aW9uX3RpbWVfbXMYBSABKAVIAIgBARIZCgxjcmVkaXRzX3VzZWQYBiABKAFIAYgBARIuCgpjcmVhdGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydGVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxjb21wbGV0ZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKBWVycm9yGAogASgLMh0ua2luZW1lc2gudmlkZW8udjEuVmlkZW9FcnJvchIbCg5ibG9ja2VkX3JlYXNvbhgLIAEoCUgCiAEBEh0KEHJlZnVuZGVkX2NyZWRpdHMYDCABKAFIA4gBARIOCgZwcm9tcHQYDSABKAkSDQoFbW9kZWwYDiABKAkSDAoEdGllchgPIAEoCRIMCgRzZWVkGBAgASgDEhgKC2dwdV90aW1lX21zGBEgASgFSASIAQESMgoIc2V0dGluZ3MYEiABKAsyIC5raW5lbWVzaC52aWRlby52MS5WaWRlb1NldHRpbmdzEhUKCHJlbWl4X29mGBMgASgJSAWIAQESHAoPcmVxdWVzdGVkX21vZGVsGBQgASgJSAaIAQFCFQoTX2dlbmVyYXRpb25fdGltZV9tc0IPCg1fY3JlZGl0c191c2VkQhEKD19ibG9ja2VkX3JlYXNvbkITChFfcmVmdW5kZWRfY3JlZGl0c0IOCgxfZ3B1X3RpbWVfbXNCCwoJX3JlbWl4X29mQhIKEF9yZXF1ZXN0ZWRfbW9kZWwi5QIKDVZpZGVvU2V0dGluZ3MSGAoQZHVyYXRpb25fc2Vjb25kcxgBIAEoARISCgpyZXNvbHV0aW9uGAIgASgJEhQKDGFzcGVjdF9yYXRpbxgDIAEoCRILCgNmcHMYBCABKAUSGwoTbnVtX2luZmVyZW5jZV9zdGVwcxgFIAEoBRIWCg5ndWlkYW5jZV9zY2FsZRgGIAEoARIXCg9uZWdhdGl2ZV9wcm9tcHQYByABKAkSNQoMYXVkaW9fY29uZmlnGAggASgLMh8ua2luZW1lc2gudmlkZW8udjEuQXVkaW9PcHRpb25zEhQKDHN0eWxlX3ByZXNldBgJIAEoCRIfChJyZWZlcmVuY2Vfc3RyZW5ndGgYCiABKAFIAIgBARIXCg9oYXNfZmlyc3RfZnJhbWUYCyABKAgSFwoPcmVmZXJlbmNlX3ZpZGVvGAwgASgJQhUKE19yZWZlcmVuY2Vfc3RyZW5ndGgikAEKDVZpZGVvUHJvZ3Jlc3MSFAoMY3VycmVudF9zdGVwGAEgASgFEhMKC3RvdGFsX3N0ZXBzGAIgASgFEhgKEHBlcmNlbnRfY29tcGxldGUYAyABKAUSFQoNY3VycmVudF9waGFzZRgEIAEoCRIjChtlc3RpbWF0ZWRfcmVtYWluaW5nX3NlY29uZHMYBSABKAUi+wEKC1ZpZGVvT3V0cHV0EhEKCXZpZGVvX3VybBgBIAEoCRIVCg10aHVtYm5haWxfdXJsGAIgASgJEhgKEGR1cmF0aW9uX3NlY29uZHMYAyABKAESEgoKcmVzb2x1dGlvbhgEIAEoCRIXCg9maWxlX3NpemVfYnl0ZXMYBSABKA0SGQoRYzJwYV9tYW5pZmVzdF91cmwYBiABKAkSGQoRbmF0aXZlX3Jlc29sdXRpb24YByABKAkSEgoKbmF0aXZlX2ZwcxgIIAEoARILCgNmcHMYCSABKAUSFgoJYXVkaW9fdXJsGAogASgJSACIAQFCDAoKX2F1ZGlvX3VybCIrCgpWaWRlb0Vycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSJWChFMaXN0VmlkZW9zUmVxdWVzdBINCgVsaW1pdBgBIAEoBRIOCgZvZmZzZXQYAiABKAUSDgoGc3RhdHVzGAMgASgJEhIKCnBhZ2VfdG9rZW4YBCABKAkijAEKEkxpc3RWaWRlb3NSZXNwb25zZRIvCgZ2aWRlb3MYASADKAsyHy5raW5lbWVzaC52aWRlby52MS5WaWRlb1N1bW1hcnkSDQoFdG90YWwYAiABKAUSDQoFbGltaXQYAyABKAUSDgoGb2Zmc2V0GAQgASgFEhcKD25leHRfcGFnZV90b2tlbhgFIAEoCSKgAQoMVmlkZW9TdW1tYXJ5EhIKCnJlcXVlc3RfaWQYASABKAkSDgoGc3RhdHVzGAIgASgJEg4KBnByb21wdBgDIAEoCRIaCg10aHVtYm5haWxfdXJsGAQgASgJSACIAQESLgoKY3JlYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCEAoOX3RodW1ibmFpbF91cmwiSAoVTGlzdEZ1bGxWaWRlb3NSZXF1ZXN0Eg0KBWxpbWl0GAEgASgFEg0KBWFmdGVyGAIgASgJEhEKCWFzY2VuZGluZxgDIAEoCCJfChZMaXN0RnVsbFZpZGVvc1Jlc3BvbnNlEjMKBnZpZGVvcxgBIAMoCzIjLmtpbmVtZXNoLnZpZGVvLnYxLkdldFZpZGVvUmVzcG9uc2USEAoIaGFzX21vcmUYAiABKAgiKAoSQ2FuY2VsVmlkZW9SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkiUwoTQ2FuY2VsVmlkZW9SZXNwb25zZRISCgpyZXF1ZXN0X2lkGAEgASgJEg4KBnN0YXR1cxgCIAEoCRIYChByZWZ1bmRlZF9jcmVkaXRzGAMgASgBIigKEkRlbGV0ZVZpZGVvUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJIikKE0RlbGV0ZVZpZGVvUmVzcG9uc2USEgoKcmVxdWVzdF9pZBgBIAEoCSI+ChFXYXRjaFZpZGVvUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEhUKDWxhc3RfZXZlbnRfaWQYAiABKAkiwgMKEldhdGNoVmlkZW9SZXNwb25zZRIQCghldmVudF9pZBgBIAEoCRItCgl0aW1lc3RhbXAYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnJlcXVlc3RfaWQYAyABKAkSLgoGc3RhdHVzGAQgASgOMh4ua2luZW1lc2gudmlkZW8udjEuVmlkZW9TdGF0dXMSNAoIcHJvZ3Jlc3MYBSABKAsyIC5raW5lbWVzaC52aWRlby52MS5Qcm9ncmVzc0V2ZW50SAASOwoMcGhhc2VfY2hhbmdlGAYgASgLMiMua2luZW1lc2gudmlkZW8udjEuUGhhc2VDaGFuZ2VFdmVudEgAEkMKEGNoZWNrcG9pbnRfc2F2ZWQYByABKAsyJy5raW5lbWVzaC52aWRlby52MS5DaGVja3BvaW50U2F2ZWRFdmVudEgAEjYKCWNvbXBsZXRlZBgIIAEoCzIhLmtpbmVtZXNoLnZpZGVvLnYxLkNvbXBsZXRlZEV2ZW50SAASLgoFZXJyb3IYCSABKAsyHS5raW5lbWVzaC52aWRlby52MS5FcnJvckV2ZW50SABCBwoFZXZlbnQiygEKDVByb2dyZXNzRXZlbnQSDAoEc3RlcBgBIAEoBRITCgt0b3RhbF9zdGVwcxgCIAEoBRIPCgdwZXJjZW50GAMgASgFEg0KBXBoYXNlGAQgASgJEhMKC2V0YV9zZWNvbmRzGAUgASgFEhwKFGNoZWNrcG9pbnRfYXZhaWxhYmxlGAYgASgIEi0KBndvcmtlchgHIAEoCzIdLmtpbmVtZXNoLnZpZGVvLnYxLldvcmtlckluZm8SFAoMcHJldmlld19qcGVnGAggASgMIjgKCldvcmtlckluZm8SEQoJd29ya2VyX2lkGAEgASgJEhcKD2dwdV91dGlsaXphdGlvbhgCIAEoASI9ChBQaGFzZUNoYW5nZUV2ZW50EhYKDnByZXZpb3VzX3BoYXNlGAEgASgJEhEKCW5ld19waGFzZRgCIAEoCSKSAQoUQ2hlY2twb2ludFNhdmVkRXZlbnQSFQoNY2hlY2twb2ludF9pZBgBIAEoCRIMCgRzdGVwGAIgASgFEhMKC3RvdGFsX3N0ZXBzGAMgASgFEhIKCmxvY2FsX3BhdGgYBCABKAkSEgoKc2l6ZV9ieXRlcxgFIAEoAxIYChBzeW5jZWRfdG9fcmVtb3RlGAYgASgIIjoKDkNvbXBsZXRlZEV2ZW50EhEKCXZpZGVvX3VybBgBIAEoCRIVCg10aHVtYm5haWxfdXJsGAIgASgJIjcKCkVycm9yRXZlbnQSEgoKZXJyb3JfY29kZRgBIAEoCRIVCg1lcnJvcl9tZXNzYWdlGAIgASgJIigKElN0cmVhbVZpZGVvUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJMqcJCgxWaWRlb1NlcnZpY2USXAoLQ3JlYXRlVmlkZW8SJS5raW5lbWVzaC52aWRlby52MS5DcmVhdGVWaWRlb1JlcXVlc3QaJi5raW5lbWVzaC52aWRlby52MS5DcmVhdGVWaWRlb1Jlc3BvbnNlEoYBChNDcmVhdGVWaWRlb0Zyb21Kc29uEi0ua2luZW1lc2gudmlkZW8udjEuQ3JlYXRlVmlkZW9Gcm9tSnNvblJlcXVlc3QaJi5raW5lbWVzaC52aWRlby52MS5DcmVhdGVWaWRlb1Jlc3BvbnNlIhiC0+STAhIiCi92MS92aWRlb3M6BGJvZHkSWQoKUXVvdGVWaWRlbxIkLmtpbmVtZXNoLnZpZGVvLnYxLlF1b3RlVmlkZW9SZXF1ZXN0GiUua2luZW1lc2gudmlkZW8udjEuUXVvdGVWaWRlb1Jlc3BvbnNlElkKCkxpc3RNb2RlbHMSJC5raW5lbWVzaC52aWRlby52MS5MaXN0TW9kZWxzUmVxdWVzdBolLmtpbmVtZXNoLnZpZGVvLnYxLkxpc3RNb2RlbHNSZXNwb25zZRJ0CghHZXRWaWRlbxIiLmtpbmVtZXNoLnZpZGVvLnYxLkdldFZpZGVvUmVxdWVzdBojLmtpbmVtZXNoLnZpZGVvLnYxLkdldFZpZGVvUmVzcG9uc2UiH4LT5JMCGRIXL3YxL3ZpZGVvcy97cmVxdWVzdF9pZH0SbQoKTGlzdFZpZGVvcxIkLmtpbmVtZXNoLnZpZGVvLnYxLkxpc3RWaWRlb3NSZXF1ZXN0GiUua2luZW1lc2gudmlkZW8udjEuTGlzdFZpZGVvc1Jlc3BvbnNlIhKC0+STAgwSCi92MS92aWRlb3MSZQoOTGlzdEZ1bGxWaWRlb3MSKC5raW5lbWVzaC52aWRlby52MS5MaXN0RnVsbFZpZGVvc1JlcXVlc3QaKS5raW5lbWVzaC52aWRlby52MS5MaXN0RnVsbFZpZGVvc1Jlc3BvbnNlEn0KC0NhbmNlbFZpZGVvEiUua2luZW1lc2gudmlkZW8udjEuQ2FuY2VsVmlkZW9SZXF1ZXN0GiYua2luZW1lc2gudmlkZW8udjEuQ2FuY2VsVmlkZW9SZXNwb25zZSIfgtPkkwIZKhcvdjEvdmlkZW9zL3tyZXF1ZXN0X2lkfRJcCgtEZWxldGVWaWRlbxIlLmtpbmVtZXNoLnZpZGVvLnYxLkRlbGV0ZVZpZGVvUmVxdWVzdBomLmtpbmVtZXNoLnZpZGVvLnYxLkRlbGV0ZVZpZGVvUmVzcG9uc2USWwoKV2F0Y2hWaWRlbxIkLmtpbmVtZXNoLnZpZGVvLnYxLldhdGNoVmlkZW9SZXF1ZXN0GiUua2luZW1lc2gudmlkZW8udjEuV2F0Y2hWaWRlb1Jlc3BvbnNlMAESdAoLU3RyZWFtVmlkZW8SJS5raW5lbWVzaC52aWRlby52MS5TdHJlYW1WaWRlb1JlcXVlc3QaFC5nb29nbGUuYXBpLkh0dHBCb2R5IiaC0+STAiASHi92MS92aWRlb3Mve3JlcXVlc3RfaWR9L3N0cmVhbTABYgZwcm90bzM", [file_google_api_annotations, file_google_api_httpbody, file_google_protobuf_timestamp, file_kinemesh_video_v1_video]);
 
 /**
  * Asks for a video.
@@ -33,7 +33,7 @@ export type CreateVideoRequest = Message<"kinemesh.video.v1.CreateVideoRequest">
   prompt: string;
 
   /**
-   * What to steer away from; at most 2000 code points.
+   * What to steer away from; at most 2000 code points; refused where guidance_scale is 1, at which it has no effect.
    *
    * @generated from field: string negative_prompt = 2;
    */
@@ -125,21 +125,23 @@ export type CreateVideoRequest = Message<"kinemesh.video.v1.CreateVideoRequest">
   priority?: number | undefined;
 
   /**
-   * PNG, JPEG or WebP that becomes the first frame; refused by models without image input.
+   * PNG, JPEG or WebP that becomes the first frame, cropped to the clip's aspect ratio; at most 10 MiB and 16 megapixels.
+   * Refused by models that do not take one.
    *
    * @generated from field: bytes first_frame_image = 15;
    */
   firstFrameImage: Uint8Array;
 
   /**
-   * HTTPS address of a video to start from; refused by models without video input.
+   * HTTPS address of a video (MP4, QuickTime, WebM or Matroska) that the clip is made after; at most 2048 characters. It is
+   * fetched before a worker begins. Refused by models that do not take one.
    *
    * @generated from field: string reference_video = 16;
    */
   referenceVideo: string;
 
   /**
-   * A style preset of the catalogue; refused by models without presets.
+   * A style preset of the catalogue (ListModels names them), which puts the prompt into its own words.
    *
    * @generated from field: string style_preset = 17;
    */
@@ -166,6 +168,22 @@ export type CreateVideoRequest = Message<"kinemesh.video.v1.CreateVideoRequest">
    * @generated from field: string remix_of = 20;
    */
   remixOf: string;
+
+  /**
+   * How far the clip may depart from reference_video, above 0 to 1 (only its length is kept); default 0.7. Sampling begins
+   * where the reference is hidden by that much noise, so the steps before are not run. Refused without reference_video.
+   *
+   * @generated from field: optional double reference_strength = 21;
+   */
+  referenceStrength?: number | undefined;
+
+  /**
+   * Whether another deployed model of the same tier may draw the video when the one asked for cannot be reached; default false.
+   * Refused when none can draw what is asked for. The price stays that of the model asked for.
+   *
+   * @generated from field: bool allow_fallback = 22;
+   */
+  allowFallback: boolean;
 };
 
 /**
@@ -384,6 +402,13 @@ export type ListModelsResponse = Message<"kinemesh.video.v1.ListModelsResponse">
    * @generated from field: repeated kinemesh.video.v1.DeployedModel models = 1;
    */
   models: DeployedModel[];
+
+  /**
+   * By name.
+   *
+   * @generated from field: repeated kinemesh.video.v1.StylePreset style_presets = 2;
+   */
+  stylePresets: StylePreset[];
 };
 
 /**
@@ -392,6 +417,34 @@ export type ListModelsResponse = Message<"kinemesh.video.v1.ListModelsResponse">
  */
 export const ListModelsResponseSchema: GenMessage<ListModelsResponse> = /*@__PURE__*/
   messageDesc(file_kinemesh_video_v1_video_service, 7);
+
+/**
+ * A style that can be asked for.
+ *
+ * @generated from message kinemesh.video.v1.StylePreset
+ */
+export type StylePreset = Message<"kinemesh.video.v1.StylePreset"> & {
+  /**
+   * Its name, e.g. "night".
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * What it makes of a clip.
+   *
+   * @generated from field: string description = 2;
+   */
+  description: string;
+};
+
+/**
+ * Describes the message kinemesh.video.v1.StylePreset.
+ * Use `create(StylePresetSchema)` to create a new message.
+ */
+export const StylePresetSchema: GenMessage<StylePreset> = /*@__PURE__*/
+  messageDesc(file_kinemesh_video_v1_video_service, 8);
 
 /**
  * A model that can be asked for.
@@ -419,6 +472,97 @@ export type DeployedModel = Message<"kinemesh.video.v1.DeployedModel"> & {
    * @generated from field: bool can_speak = 3;
    */
   canSpeak: boolean;
+
+  /**
+   * Where it runs: "triton" or "provider".
+   *
+   * @generated from field: string backend = 4;
+   */
+  backend: string;
+
+  /**
+   * What it draws before the clip is conformed to what was asked for, one entry an aspect ratio; it draws no other.
+   *
+   * @generated from field: repeated kinemesh.video.v1.NativeSize native_sizes = 5;
+   */
+  nativeSizes: NativeSize[];
+
+  /**
+   * Frames a second that it draws.
+   *
+   * @generated from field: double native_fps = 6;
+   */
+  nativeFps: number;
+
+  /**
+   * Longest clip, seconds.
+   *
+   * @generated from field: double max_duration_seconds = 7;
+   */
+  maxDurationSeconds: number;
+
+  /**
+   * The only lengths it makes, seconds, rising; the shortest that is long enough is made and cut. Empty for any length.
+   *
+   * @generated from field: repeated double lengths_seconds = 8;
+   */
+  lengthsSeconds: number[];
+
+  /**
+   * Memory it takes on a worker, GiB; absent for a provider's.
+   *
+   * @generated from field: optional double memory_gb = 9;
+   */
+  memoryGb?: number | undefined;
+
+  /**
+   * Factor of this model in the price.
+   *
+   * @generated from field: double price_multiplier = 10;
+   */
+  priceMultiplier: number;
+
+  /**
+   * Whether it makes sound; a request for sound is refused otherwise.
+   *
+   * @generated from field: bool makes_sound = 11;
+   */
+  makesSound: boolean;
+
+  /**
+   * Whether a clip can begin with a given picture.
+   *
+   * @generated from field: bool takes_first_frame = 12;
+   */
+  takesFirstFrame: boolean;
+
+  /**
+   * Whether a clip can be made after a given video.
+   *
+   * @generated from field: bool takes_reference_video = 13;
+   */
+  takesReferenceVideo: boolean;
+
+  /**
+   * Names of the models that may take over a video with allow_fallback, the first choice first; those deployed.
+   *
+   * @generated from field: repeated string fallbacks = 14;
+   */
+  fallbacks: string[];
+
+  /**
+   * Whether it heeds a negative prompt; a request with one is refused otherwise.
+   *
+   * @generated from field: bool takes_negative_prompt = 15;
+   */
+  takesNegativePrompt: boolean;
+
+  /**
+   * Whether it heeds a seed; a request with one is refused otherwise.
+   *
+   * @generated from field: bool takes_seed = 16;
+   */
+  takesSeed: boolean;
 };
 
 /**
@@ -426,7 +570,42 @@ export type DeployedModel = Message<"kinemesh.video.v1.DeployedModel"> & {
  * Use `create(DeployedModelSchema)` to create a new message.
  */
 export const DeployedModelSchema: GenMessage<DeployedModel> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 8);
+  messageDesc(file_kinemesh_video_v1_video_service, 9);
+
+/**
+ * A size that a model draws at.
+ *
+ * @generated from message kinemesh.video.v1.NativeSize
+ */
+export type NativeSize = Message<"kinemesh.video.v1.NativeSize"> & {
+  /**
+   * The aspect ratio, e.g. "16:9".
+   *
+   * @generated from field: string aspect_ratio = 1;
+   */
+  aspectRatio: string;
+
+  /**
+   * Width in pixels.
+   *
+   * @generated from field: int32 width = 2;
+   */
+  width: number;
+
+  /**
+   * Height in pixels.
+   *
+   * @generated from field: int32 height = 3;
+   */
+  height: number;
+};
+
+/**
+ * Describes the message kinemesh.video.v1.NativeSize.
+ * Use `create(NativeSizeSchema)` to create a new message.
+ */
+export const NativeSizeSchema: GenMessage<NativeSize> = /*@__PURE__*/
+  messageDesc(file_kinemesh_video_v1_video_service, 10);
 
 /**
  * What a model does at a tier when the request does not say.
@@ -442,14 +621,14 @@ export type TierDefaults = Message<"kinemesh.video.v1.TierDefaults"> & {
   tier: string;
 
   /**
-   * Denoising steps.
+   * Denoising steps; of a provider's model, hundredths of its progress: a request cannot set them.
    *
    * @generated from field: int32 num_inference_steps = 2;
    */
   numInferenceSteps: number;
 
   /**
-   * Classifier-free guidance.
+   * Classifier-free guidance; without meaning for a provider's model: a request cannot set it.
    *
    * @generated from field: double guidance_scale = 3;
    */
@@ -461,7 +640,7 @@ export type TierDefaults = Message<"kinemesh.video.v1.TierDefaults"> & {
  * Use `create(TierDefaultsSchema)` to create a new message.
  */
 export const TierDefaultsSchema: GenMessage<TierDefaults> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 9);
+  messageDesc(file_kinemesh_video_v1_video_service, 11);
 
 /**
  * Names a video.
@@ -482,7 +661,7 @@ export type GetVideoRequest = Message<"kinemesh.video.v1.GetVideoRequest"> & {
  * Use `create(GetVideoRequestSchema)` to create a new message.
  */
 export const GetVideoRequestSchema: GenMessage<GetVideoRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 10);
+  messageDesc(file_kinemesh_video_v1_video_service, 12);
 
 /**
  * A video as its owner sees it.
@@ -622,6 +801,13 @@ export type GetVideoResponse = Message<"kinemesh.video.v1.GetVideoResponse"> & {
    * @generated from field: optional string remix_of = 19;
    */
   remixOf?: string | undefined;
+
+  /**
+   * Name of the model asked for; present when another draws the video, as allow_fallback let it.
+   *
+   * @generated from field: optional string requested_model = 20;
+   */
+  requestedModel?: string | undefined;
 };
 
 /**
@@ -629,7 +815,7 @@ export type GetVideoResponse = Message<"kinemesh.video.v1.GetVideoResponse"> & {
  * Use `create(GetVideoResponseSchema)` to create a new message.
  */
 export const GetVideoResponseSchema: GenMessage<GetVideoResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 11);
+  messageDesc(file_kinemesh_video_v1_video_service, 13);
 
 /**
  * What was asked for, with defaults filled in.
@@ -692,6 +878,34 @@ export type VideoSettings = Message<"kinemesh.video.v1.VideoSettings"> & {
    * @generated from field: kinemesh.video.v1.AudioOptions audio_config = 8;
    */
   audioConfig?: AudioOptions | undefined;
+
+  /**
+   * Style preset; empty for none.
+   *
+   * @generated from field: string style_preset = 9;
+   */
+  stylePreset: string;
+
+  /**
+   * How far it may depart from reference_video, above 0 to 1; absent without one.
+   *
+   * @generated from field: optional double reference_strength = 10;
+   */
+  referenceStrength?: number | undefined;
+
+  /**
+   * Whether it begins with a picture that was given.
+   *
+   * @generated from field: bool has_first_frame = 11;
+   */
+  hasFirstFrame: boolean;
+
+  /**
+   * Address of the video that it is made after; empty for none.
+   *
+   * @generated from field: string reference_video = 12;
+   */
+  referenceVideo: string;
 };
 
 /**
@@ -699,7 +913,7 @@ export type VideoSettings = Message<"kinemesh.video.v1.VideoSettings"> & {
  * Use `create(VideoSettingsSchema)` to create a new message.
  */
 export const VideoSettingsSchema: GenMessage<VideoSettings> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 12);
+  messageDesc(file_kinemesh_video_v1_video_service, 14);
 
 /**
  * Progress of a video.
@@ -748,7 +962,7 @@ export type VideoProgress = Message<"kinemesh.video.v1.VideoProgress"> & {
  * Use `create(VideoProgressSchema)` to create a new message.
  */
 export const VideoProgressSchema: GenMessage<VideoProgress> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 13);
+  messageDesc(file_kinemesh_video_v1_video_service, 15);
 
 /**
  * The deliverables of a video. Addresses are presigned and expire; ask again for fresh ones.
@@ -832,7 +1046,7 @@ export type VideoOutput = Message<"kinemesh.video.v1.VideoOutput"> & {
  * Use `create(VideoOutputSchema)` to create a new message.
  */
 export const VideoOutputSchema: GenMessage<VideoOutput> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 14);
+  messageDesc(file_kinemesh_video_v1_video_service, 16);
 
 /**
  * Why a video failed.
@@ -860,7 +1074,7 @@ export type VideoError = Message<"kinemesh.video.v1.VideoError"> & {
  * Use `create(VideoErrorSchema)` to create a new message.
  */
 export const VideoErrorSchema: GenMessage<VideoError> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 15);
+  messageDesc(file_kinemesh_video_v1_video_service, 17);
 
 /**
  * Which videos to list.
@@ -902,7 +1116,7 @@ export type ListVideosRequest = Message<"kinemesh.video.v1.ListVideosRequest"> &
  * Use `create(ListVideosRequestSchema)` to create a new message.
  */
 export const ListVideosRequestSchema: GenMessage<ListVideosRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 16);
+  messageDesc(file_kinemesh_video_v1_video_service, 18);
 
 /**
  * A page of the caller's videos.
@@ -951,7 +1165,7 @@ export type ListVideosResponse = Message<"kinemesh.video.v1.ListVideosResponse">
  * Use `create(ListVideosResponseSchema)` to create a new message.
  */
 export const ListVideosResponseSchema: GenMessage<ListVideosResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 17);
+  messageDesc(file_kinemesh_video_v1_video_service, 19);
 
 /**
  * A video in a list.
@@ -1000,7 +1214,7 @@ export type VideoSummary = Message<"kinemesh.video.v1.VideoSummary"> & {
  * Use `create(VideoSummarySchema)` to create a new message.
  */
 export const VideoSummarySchema: GenMessage<VideoSummary> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 18);
+  messageDesc(file_kinemesh_video_v1_video_service, 20);
 
 /**
  * Which videos to list in full.
@@ -1035,7 +1249,7 @@ export type ListFullVideosRequest = Message<"kinemesh.video.v1.ListFullVideosReq
  * Use `create(ListFullVideosRequestSchema)` to create a new message.
  */
 export const ListFullVideosRequestSchema: GenMessage<ListFullVideosRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 19);
+  messageDesc(file_kinemesh_video_v1_video_service, 21);
 
 /**
  * A page of the caller's videos in full.
@@ -1063,7 +1277,7 @@ export type ListFullVideosResponse = Message<"kinemesh.video.v1.ListFullVideosRe
  * Use `create(ListFullVideosResponseSchema)` to create a new message.
  */
 export const ListFullVideosResponseSchema: GenMessage<ListFullVideosResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 20);
+  messageDesc(file_kinemesh_video_v1_video_service, 22);
 
 /**
  * Names a video to cancel.
@@ -1084,7 +1298,7 @@ export type CancelVideoRequest = Message<"kinemesh.video.v1.CancelVideoRequest">
  * Use `create(CancelVideoRequestSchema)` to create a new message.
  */
 export const CancelVideoRequestSchema: GenMessage<CancelVideoRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 21);
+  messageDesc(file_kinemesh_video_v1_video_service, 23);
 
 /**
  * A cancelled video.
@@ -1119,7 +1333,7 @@ export type CancelVideoResponse = Message<"kinemesh.video.v1.CancelVideoResponse
  * Use `create(CancelVideoResponseSchema)` to create a new message.
  */
 export const CancelVideoResponseSchema: GenMessage<CancelVideoResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 22);
+  messageDesc(file_kinemesh_video_v1_video_service, 24);
 
 /**
  * Names a video to delete.
@@ -1140,7 +1354,7 @@ export type DeleteVideoRequest = Message<"kinemesh.video.v1.DeleteVideoRequest">
  * Use `create(DeleteVideoRequestSchema)` to create a new message.
  */
 export const DeleteVideoRequestSchema: GenMessage<DeleteVideoRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 23);
+  messageDesc(file_kinemesh_video_v1_video_service, 25);
 
 /**
  * A deleted video.
@@ -1161,7 +1375,7 @@ export type DeleteVideoResponse = Message<"kinemesh.video.v1.DeleteVideoResponse
  * Use `create(DeleteVideoResponseSchema)` to create a new message.
  */
 export const DeleteVideoResponseSchema: GenMessage<DeleteVideoResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 24);
+  messageDesc(file_kinemesh_video_v1_video_service, 26);
 
 /**
  * Names a video to watch.
@@ -1189,7 +1403,7 @@ export type WatchVideoRequest = Message<"kinemesh.video.v1.WatchVideoRequest"> &
  * Use `create(WatchVideoRequestSchema)` to create a new message.
  */
 export const WatchVideoRequestSchema: GenMessage<WatchVideoRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 25);
+  messageDesc(file_kinemesh_video_v1_video_service, 27);
 
 /**
  * One event of a video's life.
@@ -1278,7 +1492,7 @@ export type WatchVideoResponse = Message<"kinemesh.video.v1.WatchVideoResponse">
  * Use `create(WatchVideoResponseSchema)` to create a new message.
  */
 export const WatchVideoResponseSchema: GenMessage<WatchVideoResponse> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 26);
+  messageDesc(file_kinemesh_video_v1_video_service, 28);
 
 /**
  * Progress within a phase.
@@ -1334,6 +1548,14 @@ export type ProgressEvent = Message<"kinemesh.video.v1.ProgressEvent"> & {
    * @generated from field: kinemesh.video.v1.WorkerInfo worker = 7;
    */
   worker?: WorkerInfo | undefined;
+
+  /**
+   * A small picture (JPEG, at most 32 KiB) of what the clip looks like so far; comes every few steps and is empty otherwise.
+   * It may show what the check of the finished video refuses.
+   *
+   * @generated from field: bytes preview_jpeg = 8;
+   */
+  previewJpeg: Uint8Array;
 };
 
 /**
@@ -1341,7 +1563,7 @@ export type ProgressEvent = Message<"kinemesh.video.v1.ProgressEvent"> & {
  * Use `create(ProgressEventSchema)` to create a new message.
  */
 export const ProgressEventSchema: GenMessage<ProgressEvent> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 27);
+  messageDesc(file_kinemesh_video_v1_video_service, 29);
 
 /**
  * The worker behind a progress event.
@@ -1369,7 +1591,7 @@ export type WorkerInfo = Message<"kinemesh.video.v1.WorkerInfo"> & {
  * Use `create(WorkerInfoSchema)` to create a new message.
  */
 export const WorkerInfoSchema: GenMessage<WorkerInfo> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 28);
+  messageDesc(file_kinemesh_video_v1_video_service, 30);
 
 /**
  * A change of phase.
@@ -1397,7 +1619,7 @@ export type PhaseChangeEvent = Message<"kinemesh.video.v1.PhaseChangeEvent"> & {
  * Use `create(PhaseChangeEventSchema)` to create a new message.
  */
 export const PhaseChangeEventSchema: GenMessage<PhaseChangeEvent> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 29);
+  messageDesc(file_kinemesh_video_v1_video_service, 31);
 
 /**
  * A committed checkpoint.
@@ -1453,7 +1675,7 @@ export type CheckpointSavedEvent = Message<"kinemesh.video.v1.CheckpointSavedEve
  * Use `create(CheckpointSavedEventSchema)` to create a new message.
  */
 export const CheckpointSavedEventSchema: GenMessage<CheckpointSavedEvent> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 30);
+  messageDesc(file_kinemesh_video_v1_video_service, 32);
 
 /**
  * The video is ready.
@@ -1481,7 +1703,7 @@ export type CompletedEvent = Message<"kinemesh.video.v1.CompletedEvent"> & {
  * Use `create(CompletedEventSchema)` to create a new message.
  */
 export const CompletedEventSchema: GenMessage<CompletedEvent> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 31);
+  messageDesc(file_kinemesh_video_v1_video_service, 33);
 
 /**
  * The video ended without a result.
@@ -1509,7 +1731,7 @@ export type ErrorEvent = Message<"kinemesh.video.v1.ErrorEvent"> & {
  * Use `create(ErrorEventSchema)` to create a new message.
  */
 export const ErrorEventSchema: GenMessage<ErrorEvent> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 32);
+  messageDesc(file_kinemesh_video_v1_video_service, 34);
 
 /**
  * Names a video to stream as server-sent events.
@@ -1530,7 +1752,7 @@ export type StreamVideoRequest = Message<"kinemesh.video.v1.StreamVideoRequest">
  * Use `create(StreamVideoRequestSchema)` to create a new message.
  */
 export const StreamVideoRequestSchema: GenMessage<StreamVideoRequest> = /*@__PURE__*/
-  messageDesc(file_kinemesh_video_v1_video_service, 33);
+  messageDesc(file_kinemesh_video_v1_video_service, 35);
 
 /**
  * The public API. REST clients reach it through the gateway's transcoder, gRPC and gRPC-web clients call it as it is.
@@ -1543,7 +1765,8 @@ export const VideoService: GenService<{
   /**
    * Accepts a video generation: checks the prompt, reserves the credits, makes the job. Metadata `x-request-id` (a UUID) is the
    * idempotency key: the same key and body give the first answer again, with metadata `idempotent-replayed: true`.
-   * Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, INSUFFICIENT_CREDITS, CONTENT_BLOCKED, IDEMPOTENCY_KEY_REUSED, RATE_LIMITED.
+   * Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, REFERENCE_VIDEO_REFUSED, INSUFFICIENT_CREDITS, CONTENT_BLOCKED,
+   * IDEMPOTENCY_KEY_REUSED, RATE_LIMITED.
    *
    * @generated from rpc kinemesh.video.v1.VideoService.CreateVideo
    */
@@ -1565,7 +1788,7 @@ export const VideoService: GenService<{
   },
   /**
    * Prices a video and foresees how long it would take, without making it. The prompt may be empty: neither depends on it.
-   * Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, WEBHOOK_URL_REFUSED.
+   * Errors: INVALID_FIELD, UNSUPPORTED_FIELD, MODEL_NOT_DEPLOYED, REFERENCE_VIDEO_REFUSED, WEBHOOK_URL_REFUSED.
    *
    * @generated from rpc kinemesh.video.v1.VideoService.QuoteVideo
    */
@@ -1575,7 +1798,7 @@ export const VideoService: GenService<{
     output: typeof QuoteVideoResponseSchema;
   },
   /**
-   * Lists the deployed models, the default one first.
+   * Lists the deployed models, the default one first, and the style presets.
    *
    * @generated from rpc kinemesh.video.v1.VideoService.ListModels
    */

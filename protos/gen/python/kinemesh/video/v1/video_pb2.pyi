@@ -325,7 +325,7 @@ class PromptConfig(_message.Message):
     style_preset: _builtins.str
     """Name of a style preset of the catalogue; empty for none."""
     reference_strength: _builtins.float
-    """How far the clip may depart from reference_video, above 0 (not at all) to 1 (only its length is kept); 0 without one."""
+    """How far the clip may depart from reference_video, 0.01 to 1: level of the noise that hides it at first; 0 without one."""
     def __init__(
         self,
         *,
@@ -450,7 +450,7 @@ class Progress(_message.Message):
     current_step: _builtins.int
     """Denoising steps done, 0 to total_steps."""
     total_steps: _builtins.int
-    """Denoising steps in all."""
+    """Denoising steps in all; after a reference video only those that are taken."""
     current_phase: _builtins.str
     """Machine name of the phase: "queued", "prompt_encoding", "dit_inference", "vae_decoding", "audio_generation", "safety_check", "transcoding", "upload", "done"."""
     estimated_remaining_seconds: _builtins.int

@@ -96,8 +96,8 @@ class CreateVideoRequest(_message.Message):
     remix_of: _builtins.str
     """Id of the video that this one is made after, a UUID; kept and shown. Its settings are not taken over by themselves."""
     reference_strength: _builtins.float
-    """How far the clip may depart from reference_video, above 0 to 1 (only its length is kept); default 0.7. Sampling begins
-    where the reference is hidden by that much noise, so the steps before are not run. Refused without reference_video.
+    """How far the clip may depart from reference_video, 0.01 to 1; default 0.7. Sampling begins with the reference under noise of
+    that level, of which nothing is left at 1, and takes that share of num_inference_steps. Refused without reference_video.
     """
     allow_fallback: _builtins.bool
     """Whether another deployed model of the same tier may draw the video when the one asked for cannot be reached; default false.
@@ -760,7 +760,7 @@ class VideoSettings(_message.Message):
     style_preset: _builtins.str
     """Style preset; empty for none."""
     reference_strength: _builtins.float
-    """How far it may depart from reference_video, above 0 to 1; absent without one."""
+    """How far it may depart from reference_video, 0.01 to 1; absent without one."""
     has_first_frame: _builtins.bool
     """Whether it begins with a picture that was given."""
     reference_video: _builtins.str
