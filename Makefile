@@ -49,7 +49,7 @@ test: check ## every check and every test
 
 chaos: setup ## kill everything under load, 20 seeds and the long tests: SEEDS=100, or MINUTES=60 of seeds
 	$(PYTHON) -m tests.chaos --seeds $(SEEDS) --minutes $(MINUTES)
-	$(PYTHON) -m pytest -m long tests/chaos tests/integration/replicas
+	$(PYTHON) -m pytest -m long tests/chaos tests/integration/replicas tests/integration/models
 
 fuzz: setup ## send what the OpenAPI document allows and forbids, as two users, with every check: CASES=4000
 	$(PYTHON) -m tests.fuzz --cases $(CASES)

@@ -12,6 +12,10 @@ from tests.browser.conftest import MAX_BODY_BYTES, Visit
 from tests.browser.media import make_picture
 
 SECTION = "Begin with a picture or a video"
+IN_SIGHT = (
+    "(edge => edge('.file ~ .error').bottom <= edge('.submit').top)"
+    "(each => document.querySelector(each).getBoundingClientRect())"
+)
 GIVEN = """((event, {name, type, data}) => {
     const files = new DataTransfer()
     files.items.add(new File([Uint8Array.from(atob(data), each => each.charCodeAt(0))], name, {type}))
@@ -57,6 +61,7 @@ async def test_what_is_no_picture_is_refused_in_the_page(visit: Visit, screensho
     await page.shows(SECTION)
     await _give(visit, "drop", "notes.txt", "text/plain", b"not a picture")
     await page.shows("Must be a PNG, JPEG or WebP picture.")
+    await page.until(IN_SIGHT)
     await page.screenshot(screenshots / "first-frame-refused.png")
     await _give(visit, "drop", "broken.png", "image/png", b"not a picture")
     await page.shows("Is not a picture that can be read.")

@@ -19,9 +19,10 @@ export function Section({ label, needed, shown, children }: Props) {
   const self = useRef<HTMLDetailsElement>(null);
   const before = useRef(shown);
   useEffect(() => {
-    if (before.current !== shown) self.current?.scrollIntoView({ block: "nearest" });
+    if (!open || before.current === shown) return;
     before.current = shown;
-  }, [shown]);
+    self.current?.scrollIntoView({ block: "nearest" });
+  }, [shown, open]);
   return (
     <details ref={self} class="section" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>{label}</summary>

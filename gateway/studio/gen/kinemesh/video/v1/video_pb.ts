@@ -182,7 +182,7 @@ export type PromptConfig = Message<"kinemesh.video.v1.PromptConfig"> & {
   stylePreset: string;
 
   /**
-   * How far the clip may depart from reference_video, above 0 (not at all) to 1 (only its length is kept); 0 without one.
+   * How far the clip may depart from reference_video, 0.01 to 1: level of the noise that hides it at first; 0 without one.
    *
    * @generated from field: double reference_strength = 6;
    */
@@ -329,7 +329,7 @@ export type Progress = Message<"kinemesh.video.v1.Progress"> & {
   currentStep: number;
 
   /**
-   * Denoising steps in all.
+   * Denoising steps in all; after a reference video only those that are taken.
    *
    * @generated from field: int32 total_steps = 2;
    */

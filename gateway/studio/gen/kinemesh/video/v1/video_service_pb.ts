@@ -170,8 +170,8 @@ export type CreateVideoRequest = Message<"kinemesh.video.v1.CreateVideoRequest">
   remixOf: string;
 
   /**
-   * How far the clip may depart from reference_video, above 0 to 1 (only its length is kept); default 0.7. Sampling begins
-   * where the reference is hidden by that much noise, so the steps before are not run. Refused without reference_video.
+   * How far the clip may depart from reference_video, 0.01 to 1; default 0.7. Sampling begins with the reference under noise of
+   * that level, of which nothing is left at 1, and takes that share of num_inference_steps. Refused without reference_video.
    *
    * @generated from field: optional double reference_strength = 21;
    */
@@ -887,7 +887,7 @@ export type VideoSettings = Message<"kinemesh.video.v1.VideoSettings"> & {
   stylePreset: string;
 
   /**
-   * How far it may depart from reference_video, above 0 to 1; absent without one.
+   * How far it may depart from reference_video, 0.01 to 1; absent without one.
    *
    * @generated from field: optional double reference_strength = 10;
    */
