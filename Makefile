@@ -9,10 +9,14 @@ PROMPTS ?= 100
 SEEDS ?= 20
 MINUTES ?= 0
 CASES ?= 4000
+STREAMS ?= 5000
+JOBS ?= 50
+SECONDS ?= 30
+BASE ?= HEAD
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status logs test chaos fuzz check protos studio train train-video train-audio train-speech train-turbo eval bench-models bench-checkpoints clean
+.PHONY: help setup run up down status logs test chaos fuzz check breaking protos studio train train-video train-audio train-speech train-turbo eval bench-models bench-checkpoints bench-streams bench-gateway bench-abuse clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,7 +53,7 @@ test: check ## every check and every test
 
 chaos: setup ## kill everything under load, 20 seeds and the long tests: SEEDS=100, or MINUTES=60 of seeds
 	$(PYTHON) -m tests.chaos --seeds $(SEEDS) --minutes $(MINUTES)
-	$(PYTHON) -m pytest -m long tests/chaos tests/integration/replicas
+	$(PYTHON) -m pytest -m long tests/chaos tests/integration/replicas tests/integration/models
 
 fuzz: setup ## send what the OpenAPI document allows and forbids, as two users, with every check: CASES=4000
 	$(PYTHON) -m tests.fuzz --cases $(CASES)
@@ -62,6 +66,10 @@ check: setup ## style, types, import boundaries, contracts
 	cd protos && ../$(VENV)/bin/buf lint && ../$(VENV)/bin/buf format --diff --exit-code
 	$(PYTHON) protos/generate.py --check
 	$(PYTHON) -m gateway.openapi.generate --check
+
+breaking: setup ## say what in the contracts would break clients of a revision: BASE=HEAD
+	base=$$(mktemp -d) && trap 'rm -rf "$$base"' EXIT && git archive $(BASE) protos | tar -x -C "$$base" && \
+		cd protos && ../$(VENV)/bin/buf breaking --against "$$base/protos"
 
 protos: setup ## generate the Python code of the contracts, and the OpenAPI document
 	$(PYTHON) protos/generate.py
@@ -100,6 +108,15 @@ bench-models: setup ## measure what a clip costs, stage by stage, and each accel
 
 bench-checkpoints: setup ## measure what checkpoints cost at the default interval
 	$(PYTHON) -m triton_models.benchmarks.checkpoints
+
+bench-streams: setup ## measure event streams of real jobs through Envoy: STREAMS=5000 JOBS=50 SECONDS=30
+	$(PYTHON) -m tests.benchmarks.streams --streams $(STREAMS) --jobs $(JOBS) --seconds $(SECONDS)
+
+bench-gateway: setup ## measure what requests cost, against a bare echo and against durable commits
+	$(PYTHON) -m tests.benchmarks.cost
+
+bench-abuse: setup ## measure how others are served while the gateway is attacked
+	$(PYTHON) -m tests.benchmarks.abuse
 
 clean: down ## delete the mesh's data and every cache; keeps .venv and training runs
 	test ! -d .kinemesh || find .kinemesh -mindepth 1 -maxdepth 1 ! -name training -exec rm -rf {} +

@@ -21,8 +21,9 @@ def public_filters(settings: GatewaySettings, descriptors: Path) -> list[Config]
     Lua comes first, so that on the way back it sees the transcoder's result. The buffer comes before the
     transcoder, which does not bound a body.
     """
+    script = f"local MAX_BODY_BYTES = {settings.max_body_bytes}\n{_LUA.read_text()}"
     return [
-        _filter("lua", "lua.v3.Lua", {"default_source_code": {"inline_string": _LUA.read_text()}}),
+        _filter("lua", "lua.v3.Lua", {"default_source_code": {"inline_string": script}}),
         _filter("cors", "cors.v3.Cors", {}),
         _filter("jwt_authn", "jwt_authn.v3.JwtAuthentication", _jwt(settings)),
         _filter("local_ratelimit", "local_ratelimit.v3.LocalRateLimit", _rate_limit(settings)),

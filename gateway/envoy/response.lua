@@ -14,8 +14,15 @@ local function remove_what_grpc_refuses(headers)
   for _, name in ipairs(refused) do headers:remove(name) end
 end
 
+-- MAX_BODY_BYTES is set above, where this is rendered. A length that is told beforehand need not be buffered first.
+local function is_too_large(headers)
+  local length = tonumber(headers:get("content-length") or "")
+  return length and length > MAX_BODY_BYTES
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
+  if is_too_large(headers) then return handle:respond({[":status"] = "413"}, "") end
   for _, name in ipairs(INTERNAL_REQUEST_HEADERS) do headers:remove(name) end
   if string.find(headers:get("content-type") or "", "application/grpc", 1, true) == 1 then
     handle:streamInfo():dynamicMetadata():set("kinemesh", "grpc", true)
@@ -24,8 +31,10 @@ function envoy_on_request(handle)
   end
 end
 
-local function replace_body(handle, headers, json)
+local function replace_body(handle, json)
   local size = handle:body(true):setBytes(json)
+  -- Taken anew: while the body was waited for, what was taken before has ended.
+  local headers = handle:headers()
   headers:replace("content-type", "application/json")
   headers:replace("content-length", tostring(size))
 end
@@ -38,12 +47,12 @@ function envoy_on_response(handle)
     headers:replace("www-authenticate", "Bearer")
   end
   if headers:get(":status") == "429" and not headers:get("retry-after") then
-    headers:add("retry-after", tostring(math.max(1, tonumber(headers:get("x-ratelimit-reset")) or 1)))
+    headers:add("retry-after", tostring(math.max(1, tonumber(headers:get("x-ratelimit-reset") or "") or 1)))
   end
   local metadata = handle:streamInfo():dynamicMetadata():get("kinemesh")
   if metadata and metadata["grpc"] then return end
   headers:remove("x-http-code")
   headers:remove("x-error-json")
   if code then headers:replace(":status", code) end
-  if json then replace_body(handle, headers, json) end
+  if json then replace_body(handle, json) end
 end

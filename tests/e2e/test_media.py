@@ -89,3 +89,10 @@ def test_a_changed_byte_breaks_the_manifest(mp4: bytes) -> None:
 def test_a_link_without_its_signature_is_refused(finished: Finished) -> None:
     url = finished.body["output"]["video_url"]
     assert httpx.get(url.partition("?")[0], trust_env=False).status_code in {401, 403}
+
+
+def test_the_sound_alone_and_any_part_of_the_video_are_there_by_their_addresses(finished: Finished, mp4: bytes) -> None:
+    output = finished.body["output"]
+    assert download(output["audio_url"]).content[:4] == b"RIFF"
+    part = httpx.get(output["video_url"], headers={"range": "bytes=4-7"}, trust_env=False, timeout=30)
+    assert (part.status_code, part.content) == (206, mp4[4:8])

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -47,19 +48,19 @@ async def test_the_generations_row_matches_what_was_asked_and_delivered(mesh: Ru
     assert all(row[name] for name in ("video_url", "thumbnail_url", "c2pa_manifest_url"))
 
 
-async def test_checkpoints_are_on_disk_and_in_the_object_store_with_their_sums(
-    mesh: RunningMesh, finished: Finished
-) -> None:
+async def test_checkpoints_are_in_the_object_store_with_their_sums(mesh: RunningMesh, finished: Finished) -> None:
     query = "SELECT * FROM orchestrator.video_checkpoints WHERE request_id = $1 ORDER BY step_number"
     rows = await mesh.rows(query, UUID(finished.id))
     assert rows
     for row in rows:
         assert row["synced_to_remote"]
         assert row["total_steps"] == STEPS
-        local = Path(row["latent_local_path"]).read_bytes()
-        assert len(local) == row["size_bytes"]
-        assert hashlib.sha256(local).hexdigest() == row["sha256"]
-        assert mesh.object(row["latent_remote_path"]) == local
+        stored = mesh.object(row["latent_remote_path"])
+        assert len(stored) == row["size_bytes"]
+        assert hashlib.sha256(stored).hexdigest() == row["sha256"]
+        # The worker sweeps its own copies of a job that is past denoising, at any time.
+        with suppress(FileNotFoundError):
+            assert Path(row["latent_local_path"]).read_bytes() == stored
 
 
 async def registered_worker(mesh: RunningMesh, within_s: float = 15) -> dict[str, Any]:

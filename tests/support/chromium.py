@@ -197,14 +197,23 @@ class Page:
         return found[0]
 
     async def click(self, role: str, name: str) -> None:
-        """Presses the mouse in the middle of an element."""
-        node = await self.find(role, name)
-        await self.call("DOM.scrollIntoViewIfNeeded", backendNodeId=node)
-        left, top, *_, x, y, _, bottom = (await self.call("DOM.getContentQuads", backendNodeId=node))["quads"][0]
-        middle = {"x": (left + x) / 2, "y": (top + bottom) / 2, "button": "left", "clickCount": 1}
-        del y
+        """Presses the mouse in the middle of an element, once that stands still."""
+        seen: list[tuple[float, float]] = []
+
+        async def stands_still() -> bool:
+            # Found anew each time, as the page may have drawn another in its place.
+            seen.append(await self._middle(await self.find(role, name)))
+            return seen[-2:-1] == seen[-1:]
+
+        await eventually(stands_still, timeout_s=WAIT_S)
+        x, y = seen[-1]
         for kind in ("mousePressed", "mouseReleased"):
-            await self.call("Input.dispatchMouseEvent", type=kind, **middle)
+            await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    async def _middle(self, node: int) -> tuple[float, float]:
+        await self.call("DOM.scrollIntoViewIfNeeded", backendNodeId=node)
+        left, top, right, _, _, bottom, *_ = (await self.call("DOM.getContentQuads", backendNodeId=node))["quads"][0]
+        return (left + right) / 2, (top + bottom) / 2
 
     async def fill(self, name: str, text: str) -> None:
         """Replaces what a text field holds."""

@@ -203,11 +203,14 @@ class Ltx2Denoiser(FamilyDenoiser):
         )
 
     def silence(self) -> Texts:
-        """As long as every prompt is."""
-        width = self.network.config.caption_channels
+        """As long as every prompt is, and as wide as the connectors make it."""
+        config = self.network.config
+        # From LTX-2.3 on it is the connectors that fit a text to each stream.
+        fitted = (config.cross_attention_dim, config.audio_cross_attention_dim)
+        video, audio = (config.caption_channels,) * 2 if config.use_prompt_embeddings else fitted
         return {
-            "text_embeddings": torch.zeros(_TOKENS, width),
-            "text_audio_embeddings": torch.zeros(_TOKENS, width),
+            "text_embeddings": torch.zeros(_TOKENS, video),
+            "text_audio_embeddings": torch.zeros(_TOKENS, audio),
             "text_mask": torch.ones(_TOKENS, dtype=torch.bool),
         }
 

@@ -14,7 +14,7 @@ from gateway.edge.openai.bodies import MAX_BODY_BYTES, read_fields
 from gateway.edge.openai.orders import read_order, remix_order
 from gateway.edge.openai.problems import openai_errors
 from kinemesh.video.v1 import video_service_pb2 as pb
-from services.common.errors import InvalidArgument
+from services.common.errors import InvalidArgument, RouteNotFound
 
 if TYPE_CHECKING:
     from gateway.edge.openai.content import Content
@@ -37,6 +37,9 @@ class OpenAiVideos:
         app = web.Application(middlewares=[openai_errors], client_max_size=MAX_BODY_BYTES)
         app.router.add_post("/videos", self._create)
         app.router.add_get("/videos", self._list)
+        # Before the routes with an id, which these would be taken for.
+        app.router.add_route("*", "/videos/{what:edits|extensions|characters}", _not_offered)
+        app.router.add_route("*", "/videos/{what:characters}/{id}", _not_offered)
         app.router.add_get("/videos/{id}", self._retrieve)
         app.router.add_delete("/videos/{id}", self._delete)
         app.router.add_get("/videos/{id}/content", self._download, allow_head=False)
@@ -80,6 +83,10 @@ class OpenAiVideos:
 
     async def _read(self, request: web.Request, video_id: str) -> pb.GetVideoResponse:
         return await self._videos.GetVideo(pb.GetVideoRequest(request_id=video_id), metadata=metadata(request))
+
+
+async def _not_offered(request: web.Request) -> web.Response:
+    raise RouteNotFound("ROUTE_NOT_FOUND", f"{request.match_info['what']} are not offered here")
 
 
 def _once(request: web.Request) -> Metadata:

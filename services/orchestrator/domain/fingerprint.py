@@ -50,7 +50,11 @@ def _name_model(request: Request) -> None:
     """A tier may be given as model."""
     tier = request.tier.upper()
     request.model = request.model.upper() or tier or spec.DEFAULT_TIER
-    request.tier = "" if request.model in spec.TIERS else tier or spec.DEFAULT_TIER
+    if request.model in spec.TIERS:
+        # One that contradicts it makes another request, and a wrong one.
+        request.tier = "" if tier == request.model else tier
+    else:
+        request.tier = tier or spec.DEFAULT_TIER
 
 
 def _fill_audio(request: Request) -> None:

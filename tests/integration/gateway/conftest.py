@@ -36,6 +36,8 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gat
     directory = tmp_path_factory.mktemp("gateway")
     async with support.running_gateway(directory, public_server(videos), **settings) as running:
         yield Gateway(**vars(running), videos=videos)
+        # A script that fails is skipped, and what it guards is open.
+        assert "[error][lua]" not in running.log.read_text()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -83,6 +83,29 @@ async def test_create_by_the_client_is_a_form_and_becomes_an_order(
     assert (video.created_at, video.completed_at, video.error) == (1_769_596_200, 1_769_596_245, None)
 
 
+async def test_what_openai_has_and_this_has_not_is_told_by_name(client: openai.AsyncOpenAI) -> None:
+    asked = {
+        "edits": client.videos.edit(prompt="x", video=ONE_PIXEL),
+        "extensions": client.videos.extend(prompt="x", seconds="4", video=ONE_PIXEL),
+        "characters": client.videos.get_character("char_1"),
+    }
+    for name, call in asked.items():
+        with pytest.raises(openai.NotFoundError) as refused:
+            await call
+        assert (refused.value.code, refused.value.type) == ("route_not_found", "invalid_request_error")
+        assert refused.value.body["message"] == f"{name} are not offered here"  # type: ignore[index]
+
+
+async def test_every_way_of_the_client_to_ask_reads_the_answer(client: openai.AsyncOpenAI) -> None:
+    raw = await client.videos.with_raw_response.create(prompt="x")
+    async with client.videos.with_streaming_response.retrieve(KNOWN_ID) as streamed:
+        answers = [raw.parse(), await streamed.parse(), await client.videos.remix(KNOWN_ID, prompt="x")]
+    assert [(video.id, video.object) for video in answers] == [(KNOWN_ID, "video")] * 3
+    page = await client.videos.list(after="video-3", limit=0, order="asc")
+    assert page.data == []
+    assert (await client.videos.delete(KNOWN_ID)).deleted
+
+
 async def test_create_by_json_takes_openais_defaults(gateway: Gateway, http: httpx.AsyncClient) -> None:
     response = await http.post(VIDEOS, json={"prompt": "a lake"}, headers=gateway.headers())
     assert response.status_code == 200
@@ -331,7 +354,7 @@ async def test_a_wrong_query_is_named(gateway: Gateway, http: httpx.AsyncClient,
         ("POST", f"{VIDEOS}/unknown/remix", 404),
         ("GET", f"{VIDEOS}/a/b/c", 404),
         ("PATCH", VIDEOS, 405),
-        ("POST", f"{VIDEOS}/edits", 405),
+        ("POST", f"{VIDEOS}/edits", 404),
     ],
 )
 async def test_what_is_not_there(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
 
@@ -147,10 +149,18 @@ async def test_webhooks_are_shown_and_replayed_and_their_secret_rotated(
     assert rotated.json()["webhook_secret"] == "after 60 s"
 
 
-async def test_a_body_over_the_limit_is_413(gateway: Gateway, http: httpx.AsyncClient) -> None:
-    response = await http.post("/v1/videos", content=b" " * (MAX_BODY_BYTES + 1), headers=gateway.headers())
+async def _chunks(count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield b" " * 1024
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told beforehand", "in chunks"])
+async def test_a_body_over_the_limit_is_413(gateway: Gateway, http: httpx.AsyncClient, told: bool) -> None:
+    body = b" " * (MAX_BODY_BYTES + 1) if told else _chunks(MAX_BODY_BYTES // 1024 + 1)
+    response = await http.post("/v1/videos", content=body, headers=gateway.headers())
     assert response.status_code == 413
     assert response.json()["code"] == "PAYLOAD_TOO_LARGE"
+    assert response.headers["content-type"] == "application/json"
 
 
 async def test_headers_over_the_limit_are_431(gateway: Gateway, http: httpx.AsyncClient) -> None:

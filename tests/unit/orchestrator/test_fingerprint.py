@@ -23,6 +23,7 @@ def test_twins_in_other_normal_forms_are_the_same_request() -> None:
     [
         ({}, {"fps": 24, "model": "standard", "resolution": "1080p", "duration_seconds": 5.0, "priority": 100}),
         ({"tier": "cinema"}, {"model": "CINEMA"}),
+        ({"tier": "cinema"}, {"model": "CINEMA", "tier": "cinema"}),
         ({"model": "reference"}, {"model": "REFERENCE", "tier": "standard"}),
         (
             {"reference_video": "https://a.example/v"},
@@ -41,6 +42,7 @@ def test_changes_are_other_requests_also_where_the_catalogue_has_the_same_defaul
         {"first_frame_image": b"a"}, {"first_frame_image": b"b"}, {"style_preset": "night"},
         {"reference_video": "https://a.example/v"}, {"reference_video": "https://a.example/v", "reference_strength": 1},
         {"num_inference_steps": 50}, {"guidance_scale": 7.5}, {"model": "reference"}, {"enable_audio": True},
+        {"model": "standard", "tier": "cinema"}, {"model": "standard", "tier": "nonsense"},
     ]  # fmt: skip
     assert len({of(), *(of(**change) for change in changes)}) == 1 + len(changes)
 

@@ -189,9 +189,14 @@ def test_what_is_wrong_or_without_effect_is_refused(fields: dict[str, Any], fiel
 
 
 def test_a_style_puts_the_prompt_into_its_words() -> None:
-    spec = read(prompt="a lake", negative_prompt="fog", style_preset="night")
+    spec = read(prompt="a lake", negative_prompt="fog", style_preset="anime")
     assert (spec.prompt, spec.negative_prompt) == ("a lake", "fog")
-    assert (spec.styled_prompt, spec.styled_negative_prompt) == ("a lake at night", "fog, bright day")
+    assert spec.styled_prompt.startswith("anime of a lake, ")
+    assert spec.styled_negative_prompt.startswith("fog, photograph, ")
+    assert (read(style_preset="night").styled_prompt, read(style_preset="night").styled_negative_prompt) == (
+        "a lake at night",
+        "",
+    )
     assert read().styled_prompt == "a lake"
 
 
