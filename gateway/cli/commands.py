@@ -100,13 +100,13 @@ def generate(  # noqa: PLR0913, PLR0917 (each is an option of the command line)
         bool,
         typer.Option("--allow-fallback", help="Let another model draw it while the one asked for is out of reach."),
     ] = False,
-    audio: Annotated[bool, typer.Option(help="Generate sound.")] = True,
+    audio: Annotated[bool | None, typer.Option(help="Generate sound; default: where the model makes any.")] = None,
     music: Annotated[bool, typer.Option(help="With a music bed.")] = False,
+    speech: Annotated[bool, typer.Option(help='With spoken words, e.g. of: a woman says "hello".')] = False,
     target: Annotated[Path, typer.Option("--output", "-o", help="Directory or file for the MP4.")] = Path("out"),
     as_json: Json = False,
 ) -> None:
     """Makes a video, shows its progress and downloads it."""
-    sound = video_pb2.AudioOptions(include_music=music) if audio else None
     request = video_pb2.CreateVideoRequest(
         prompt=prompt,
         negative_prompt=negative_prompt,
@@ -124,16 +124,31 @@ def generate(  # noqa: PLR0913, PLR0917 (each is an option of the command line)
         reference_video=reference_video,
         reference_strength=strength,
         allow_fallback=allow_fallback,
-        enable_audio=audio,
-        audio_config=sound,
     )
     with connect(*context.obj.credentials()) as client:
-        created = client.videos.CreateVideo(request, timeout=CALL_TIMEOUT_S, metadata=client.with_new_request_id())
-        if not as_json:
-            console.print(f"accepted as {created.request_id}, about {created.estimated_time_seconds} s")
-        journey = _follow(client, created.request_id, as_json=as_json)
-        video = _get(client, created.request_id)
-        file = _fetch(video, target)
+        if audio is True or (audio is None and _makes_sound(client, model)):
+            request.enable_audio = True
+            request.audio_config.MergeFrom(video_pb2.AudioOptions(include_music=music, include_speech=speech))
+        _make(client, request, target, as_json=as_json)
+
+
+def _makes_sound(client: Client, model: str) -> bool:
+    """Whether a model does; of the default one, where a tier is named."""
+    models = _models(client).models
+    return next((each for each in models if each.name == model.upper()), models[0]).makes_sound
+
+
+def _models(client: Client) -> video_pb2.ListModelsResponse:
+    return client.videos.ListModels(video_pb2.ListModelsRequest(), timeout=CALL_TIMEOUT_S, metadata=client.metadata)
+
+
+def _make(client: Client, request: video_pb2.CreateVideoRequest, target: Path, *, as_json: bool) -> None:
+    created = client.videos.CreateVideo(request, timeout=CALL_TIMEOUT_S, metadata=client.with_new_request_id())
+    if not as_json:
+        console.print(f"accepted as {created.request_id}, about {created.estimated_time_seconds} s")
+    journey = _follow(client, created.request_id, as_json=as_json)
+    video = _get(client, created.request_id)
+    file = _fetch(video, target)
     if as_json:
         output.print_json(video)
     else:
@@ -209,9 +224,7 @@ def workers(context: typer.Context, as_json: Json = False) -> None:
 def models(context: typer.Context, as_json: Json = False) -> None:
     """Lists the deployed models and what they draw."""
     with connect(*context.obj.credentials()) as client:
-        answer = client.videos.ListModels(
-            video_pb2.ListModelsRequest(), timeout=CALL_TIMEOUT_S, metadata=client.metadata
-        )
+        answer = _models(client)
     if as_json:
         output.print_json(answer)
     else:

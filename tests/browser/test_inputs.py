@@ -11,6 +11,7 @@ import pytest
 from tests.browser.conftest import MAX_BODY_BYTES, Visit
 from tests.browser.media import make_picture
 
+DRAWN = "getComputedStyle(document.querySelector('.file .drawn')).opacity === '1'"
 SECTION = "Begin with a picture or a video"
 IN_SIGHT = (
     "(edge => edge('.file ~ .error').bottom <= edge('.submit').top)"
@@ -34,12 +35,13 @@ async def test_a_picture_is_chosen_shown_removed_and_sent(visit: Visit, screensh
     await page.screenshot(screenshots / "first-frame-none.png")
     await _choose(visit, picture)
     await page.find("image", "First frame: meadow.png")
+    await page.until(DRAWN)  # and nothing moves any more
     await page.click("button", "Remove: First frame")
     await page.hides("meadow.png")
     assert await page.evaluate("document.activeElement.type") == "file"
     await _choose(visit, picture)
     await page.until("document.querySelector('.file .drawn')?.width === 320")
-    await page.until("getComputedStyle(document.querySelector('.drawn')).opacity === '1'")
+    await page.until(DRAWN)
     await page.screenshot(screenshots / "first-frame.png")
     await page.fill("Prompt", "a meadow in the wind")
     await page.click("button", "Create video")

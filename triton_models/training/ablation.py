@@ -148,7 +148,8 @@ def flow_loss(dit: VideoDiT, data: Tensor, text: Text, arm: Arm, generator: torc
     t_B = arm.noise_levels(generator)
     noise = torch.randn(data.shape, generator=generator)
     mixed = torch.lerp(data, noise, t_B[:, None, None, None, None])
-    return (dit(mixed, t_B, told_or_not(dit, text, generator)) - (noise - data)).square().mean()
+    loss: Tensor = (dit(mixed, t_B, told_or_not(dit, text, generator)) - (noise - data)).square().mean()
+    return loss
 
 
 def learning_rate(step: int, steps: int) -> float:

@@ -23,6 +23,9 @@ from .world.scene import WORDS, Scene
 
 Wave = NDArray[np.float32]
 
+_AROUND_S = 0.2
+"""Of the clip's sound that a recogniser hears before and after what is said."""
+
 
 @dataclass(frozen=True)
 class Talk:
@@ -34,7 +37,7 @@ class Talk:
     word: str
     """That should be said."""
     sound: Wave
-    """Of the whole clip, mono."""
+    """Of the clip where it speaks, the scene's sound included, mono."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,9 @@ class SpeechBench:
         frames = self._shown(made.frames, plan, made.fps)
         heard = loudness(spoken, rate, len(frames), made.fps)
         offset, _ = offset_of(heard, openings(frames), made.fps)
-        return Talk(offset, plan.voice, scene.face.word, mixed(stereo, spoken, rate).mean(0))
+        first, last = plan.phonemes[0].start_s - _AROUND_S, plan.phonemes[-1].end_s + _AROUND_S
+        sound = mixed(stereo, spoken, rate).mean(0)[round(first * rate) : round(last * rate)]
+        return Talk(offset, plan.voice, scene.face.word, sound)
 
     def _shown(self, frames: Frames, plan: SpeechPlan, fps: float) -> Frames:
         """The frames with their lips moved, as the decoder of the mesh does."""

@@ -79,6 +79,8 @@ class Videos(video_service_pb2_grpc.VideoServiceServicer):
         self.body = b""
         self.created_with: dict[str, Any] = {}
         """The metadata of the last CreateVideoFromJson."""
+        self.asked = video_service_pb2.CreateVideoRequest()
+        """The last CreateVideo."""
         self.known = known_video()
         """What GetVideo answers of KNOWN_ID."""
         self.stream_ended = asyncio.Event()
@@ -102,6 +104,7 @@ class Videos(video_service_pb2_grpc.VideoServiceServicer):
 
     async def CreateVideo(self, request: Any, context: Any) -> video_service_pb2.CreateVideoResponse:
         self._remember(context)
+        self.asked = request
         if request.prompt in REFUSALS:
             raise REFUSALS[request.prompt]
         await context.send_initial_metadata((("x-http-code", "202"),))
@@ -113,7 +116,11 @@ class Videos(video_service_pb2_grpc.VideoServiceServicer):
 
     async def ListModels(self, request: Any, context: Any) -> video_service_pb2.ListModelsResponse:
         self._remember(context)
-        return video_service_pb2.ListModelsResponse(models=[video_service_pb2.DeployedModel(name="REFERENCE")])
+        models = [
+            video_service_pb2.DeployedModel(name="REFERENCE", makes_sound=True),
+            video_service_pb2.DeployedModel(name="WAN"),
+        ]
+        return video_service_pb2.ListModelsResponse(models=models)
 
     async def GetVideo(self, request: Any, context: Any) -> video_service_pb2.GetVideoResponse:
         self._remember(context)

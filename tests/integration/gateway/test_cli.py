@@ -86,6 +86,17 @@ async def test_a_video_that_failed_is_printed_for_programs_too(
 
 
 @pytest.mark.parametrize(
+    ("options", "sound"),
+    [((), True), (("--model", "cinema"), True), (("--model", "wan"), False), (("--no-audio",), False)],
+)
+async def test_sound_is_asked_for_where_the_model_makes_any(
+    gateway: Gateway, access: dict[str, str], options: tuple[str, ...], sound: bool
+) -> None:
+    assert (await _run("generate", "poor", *options, **access)).status == 3
+    assert gateway.videos.asked.enable_audio == gateway.videos.asked.HasField("audio_config") == sound
+
+
+@pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
         (("get", "unknown"), 3, "VIDEO_NOT_FOUND"),

@@ -61,7 +61,7 @@ def test_a_few_steps_already_teach_something() -> None:
     text, wanted = batch(encoder, list(range(64)))
     optimiser = torch.optim.Adam(network.parameters(), 3e-3)
     losses = []
-    for _ in range(30):
+    for _ in range(50):
         loss = torch.nn.functional.binary_cross_entropy_with_logits(network(text), wanted)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

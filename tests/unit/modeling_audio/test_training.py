@@ -16,6 +16,7 @@ from triton_models.modeling.audio.tracks import CHANNELS, TOKEN_CHANNELS, Hit, S
 from triton_models.modeling.reference import ReferenceConfig
 from triton_models.modeling.vae import VideoVAE
 from triton_models.training.audio import loop, publish
+from triton_models.training.audio.dit import DIT_FILE
 from triton_models.training.audio.loop import REFERENCE, LoopSettings, averaged, fit
 from triton_models.training.audio.measures import NearestProfile, onset_offsets_ms, tonality
 from triton_models.training.audio.prepare import prepared, reader_target
@@ -125,7 +126,7 @@ def test_what_was_not_trained_again_stays_as_it_is_shipped(tmp_path: Path, monke
     shipped = load_audio_model(REFERENCE).networks
     write_random_weights(tmp_path)
     before = load_audio_model(tmp_path).networks
-    torch.save({"average": shipped.dit.state_dict()}, tmp_path / publish.DIT_FILE)
+    torch.save({"average": shipped.dit.state_dict()}, tmp_path / DIT_FILE)
     monkeypatch.setattr("sys.argv", ["publish", "--run", str(tmp_path), "--weights", str(tmp_path)])
     publish.main()
     after = load_audio_model(tmp_path).networks

@@ -9,7 +9,7 @@ import torch
 
 from triton_models.modeling.speech.acoustic import AcousticConfig, AcousticNet, numbers
 from triton_models.modeling.speech.letters import LetterNet, LettersConfig, pronounced, spelled
-from triton_models.modeling.speech.mix import VOICE_RMS, mixed
+from triton_models.modeling.speech.mix import DUCKED, VOICE_RMS, mixed
 from triton_models.modeling.speech.model import SpeechModel, find_speech_model, load_speech_model
 from triton_models.modeling.speech.phonemes import PHONEMES, SILENCE, VISEMES
 from triton_models.modeling.speech.plan import SPEECH_BEGINS_S, lip_sync_frames
@@ -127,7 +127,7 @@ def test_the_scene_is_lower_while_somebody_speaks_and_nothing_clips() -> None:
     heard = mix[:, 10_000:14_000].mean(0) @ voice[10_000:14_000] / (voice[10_000:14_000] ** 2).sum()
     assert heard == pytest.approx(VOICE_RMS * np.sqrt(2), rel=0.15)
     background = (mix[:, 10_000:14_000] - heard * voice[10_000:14_000]).std()
-    assert background == pytest.approx(0.4 * 0.3, rel=0.1)
+    assert background == pytest.approx(DUCKED * 0.3, rel=0.1)
 
 
 def test_without_a_voice_the_scene_is_left_alone() -> None:

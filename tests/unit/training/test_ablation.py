@@ -11,7 +11,7 @@ import torch
 from triton_models.modeling.vae import VAEConfig, VideoVAE
 from triton_models.training import ablation
 from triton_models.training.ablation import ARMS, COMBINATIONS, Arm, World, clip_of, row_of, shown, summary, words_of
-from triton_models.training.latents import fit_linear, sampled_blocks
+from triton_models.training.latents import fit_linear, sampled_blocks, to_video
 from triton_models.training.table import Row, Share
 
 
@@ -20,7 +20,7 @@ def world() -> World:
     vae = VideoVAE(VAEConfig()).eval()
     clips = [clip_of(number) for number in range(24)]
     fit_linear(vae, sampled_blocks(clips), whitening=1.0)
-    return World(vae, torch.cat([vae.encode(ablation.to_video(clip)) for clip in clips]))
+    return World(vae, torch.cat([vae.encode(to_video(clip)) for clip in clips]))
 
 
 def test_the_rules_see_what_a_clip_was_told_by() -> None:

@@ -28,7 +28,9 @@ _SCENE_GOES_ON = re.compile(
     r"\s+(?:"
     r"(?:in|on|at|by|near|under|over|with|against|before|behind|beside|inside|from|to) (?:the|a|an|his|her|their)|"
     r"in front of|while|as|and (?:smil|wav|walk|look|nod)\w*|slowly|loudly|softly|quietly|clearly|cheerfully|happily|"
-    r"indoors|outdoors|outside|(?:in|with) \w+ (?:voice|light|style|background))\b.*",
+    r"indoors|outdoors|outside|(?:in|with) \w+ (?:voice|light|style|background)|"
+    r"(?:in|on|over|under|above|across|against|at) (?:\w+ ){0,2}?"
+    r"(?:night|midnight|noon|sunrise|sunset|dawn|dusk|evening|winter|grass|lawn|field|meadow|sand|beach|dunes|water|sea|ocean|snow|ice|rain|sky|space|dark|black|background))\b.*",
     re.IGNORECASE,
 )
 _NOTHING = {"", "nothing", "something", "anything", "it", "a word", "words", "softly", "loudly", "slowly"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,26 +32,33 @@ _UNSEEN = 6_000_000
 """Seeds of clips that no stage was trained on."""
 _LONG_S = 60.0
 _BOUNCING = "a red ball bouncing on green grass"
-PROMPTS = {
+Prompts = Mapping[str, tuple[str, ...]]
+PROMPTS: Prompts = {
     "birds": ("a sunny garden with songbirds", "small birds chirp in the treetops", "a flowery meadow at noon",
-              "a quiet park in the morning", "birds singing at sunrise", "a grassy field in spring with birdsong",
-              "sparrows chirping in the hedge", "wildflowers on a bright day"),
+              "a quiet park in the morning"),
     "wind": ("a cold wind howls", "endless desert dunes under the sun", "strong gusts over a bare plain",
-             "tall mountains on a clear day", "a gale over the hills", "sand dunes on a clear afternoon",
-             "a breezy mountain ridge", "snow blowing across a plain"),
+             "tall mountains on a clear day"),
     "waves": ("breakers rolling in from the ocean", "surf on the shore", "waves lapping at a pier",
-              "a calm boat trip on the water", "the tide coming in", "a harbour with gentle waves",
-              "seaside sounds", "sea breaking on rocks"),
+              "a calm boat trip on the water"),
     "night": ("crickets in the dark", "a starry night over a field", "insects chirping at midnight",
-              "the desert at night under the stars", "cicadas on a warm evening", "a dark forest at night",
-              "the meadow after midnight", "chirping insects under the moon"),
-    "rain": ("a steady downpour", "raindrops on a window", "a rainy day in the mountains", "it pours on the meadow",
-             "it is raining hard", "a rainstorm over the forest", "drops of rain falling on leaves",
-             "a wet and rainy afternoon"),
-    "city": ("cars in a busy street", "the skyline of a big city", "downtown traffic", "tall buildings at noon",
-             "rush hour traffic", "a city street at noon", "skyscrapers in daylight", "cars honking downtown"),
+              "the desert at night under the stars"),
+    "rain": ("a steady downpour", "raindrops on a window", "a rainy day in the mountains", "it pours on the meadow"),
+    "city": ("cars in a busy street", "the skyline of a big city", "downtown traffic", "tall buildings at noon"),
 }  # fmt: skip
 """Prompts nobody trained on, by the one ambience they should have."""
+FAR_PROMPTS: Prompts = {
+    "birds": ("birds singing at sunrise", "a grassy field in spring with birdsong", "sparrows chirping in the hedge",
+              "wildflowers on a bright day"),
+    "wind": ("a gale over the hills", "sand dunes on a clear afternoon", "a breezy mountain ridge",
+             "snow blowing across a plain"),
+    "waves": ("the tide coming in", "a harbour with gentle waves", "seaside sounds", "sea breaking on rocks"),
+    "night": ("cicadas on a warm evening", "a dark forest at night", "the meadow after midnight",
+              "chirping insects under the moon"),
+    "rain": ("it is raining hard", "a rainstorm over the forest", "drops of rain falling on leaves",
+             "a wet and rainy afternoon"),
+    "city": ("rush hour traffic", "a city street at noon", "skyscrapers in daylight", "cars honking downtown"),
+}  # fmt: skip
+"""The same in words that lie further from those of captions."""
 
 
 class Figure(NamedTuple):
@@ -65,13 +73,17 @@ class Figure(NamedTuple):
 def report(model: AudioModel, text: TextEncoder, clips: int = 12) -> list[Figure]:
     """Everything that `make eval` says about the sound of a model, given the text encoder of its directory.
 
-    `clips` bouncing balls are sounded for synchronisation, and each of PROMPTS twice for the ambience: about three
+    `clips` bouncing balls are sounded for synchronisation, and each prompt twice for the ambience: about three
     seconds of one core a clip.
     """
     bench = Bench(model, text)
     return [
         *sync_figures(bench, clips),
-        *ambience_figures(bench, seeds=2),
+        *ambience_figures(bench, PROMPTS, seeds=2),
+        *(
+            figure._replace(name=f"{figure.name}, far words")
+            for figure in ambience_figures(bench, FAR_PROMPTS, seeds=2)
+        ),
         *flag_figures(bench),
         *codec_figures(bench, clips),
         *long_figures(bench),
@@ -92,7 +104,7 @@ def sync_figures(bench: Bench, clips: int, steps: int | None = None) -> list[Fig
         reports.append(clip.sync)
     error = np.abs(offsets)
     return [
-        Figure("hits heard within 50 ms", float((error < 50).mean()), 0.95),
+        Figure("hits heard within 50 ms, share", float((error < 50).mean()), 0.95),
         Figure("offset of the sound of a hit, median ms", float(np.median(offsets)), 50),
         Figure("offset of the sound of a hit, 90 % below ms", float(np.percentile(error, 90)), 50),
         Figure("hits found by the picture reader", float(np.isfinite(read).mean()), None),
@@ -102,11 +114,11 @@ def sync_figures(bench: Bench, clips: int, steps: int | None = None) -> list[Fig
     ]
 
 
-def ambience_figures(bench: Bench, seeds: int, steps: int | None = None) -> list[Figure]:
+def ambience_figures(bench: Bench, asked: Prompts, seeds: int, steps: int | None = None) -> list[Figure]:
     """How often the generated ambience is recognised, from the text alone and with the cues' help."""
     judge = ambience_judge()
     right: dict[str, list[bool]] = {"world's own sound": [], "text alone": [], "text and cues": []}
-    for name, prompts in PROMPTS.items():
+    for name, prompts in asked.items():
         for seed in range(seeds):
             right["world's own sound"].append(judge.name(profile(real_ambience(name, 100 + seed))) == name)
             for prompt in prompts:
@@ -169,7 +181,7 @@ def long_figures(bench: Bench) -> list[Figure]:
         kept.append(judge.name(profile(last)) == name)
         drift.append(abs(level_db(last) - level_db(first)))
     return [
-        Figure("a minute: hits of the last 10 s heard within 50 ms", float((error < 50).mean()), 0.95),
+        Figure("a minute: hits of the last 10 s within 50 ms, share", float((error < 50).mean()), 0.95),
         Figure("a minute: ambience of the last 5 s recognised", float(np.mean(kept)), 0.95),
         Figure("a minute: change of level, median dB", float(np.median(drift)), None),
     ]
@@ -178,7 +190,7 @@ def long_figures(bench: Bench) -> list[Figure]:
 def steps_table(bench: Bench, clips: int) -> None:
     """Prints what fewer denoising steps cost."""
     for steps in (4, 6, 8, 12, 16, 24, 50):
-        figures = [*sync_figures(bench, clips, steps), *ambience_figures(bench, 1, steps)]
+        figures = [*sync_figures(bench, clips, steps), *ambience_figures(bench, PROMPTS, 1, steps)]
         print(f"{steps} steps:", "; ".join(f"{figure.name} {figure.value:.3g}" for figure in figures), flush=True)
 
 

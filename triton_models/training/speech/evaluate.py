@@ -205,7 +205,7 @@ def _offsets(name: str, offsets: Sequence[tuple[float, float]]) -> list[Figure]:
     apart, heights = np.abs([offset for offset, _ in offsets]), [height for _, height in offsets]
     return [
         (f"lip offset, {name}, mean ms", float(apart.mean()), _LIP_GOAL_MS),
-        (f"lip offset, {name}, share within {_LIP_GOAL_MS:g} ms", float((apart <= _LIP_GOAL_MS).mean()), None),
+        (f"lip offset, {name}, within {_LIP_GOAL_MS:g} ms, share", float((apart <= _LIP_GOAL_MS).mean()), None),
         (f"lip correlation, {name}", float(np.mean(heights)), None),
     ]
 
