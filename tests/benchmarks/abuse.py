@@ -12,6 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ class Abuse:
     async def run(self) -> None:
         """All attacks, one after the other."""
         await self._beside("before", self._nobody)
-        await self._beside(f"{_LARGE_AT_ONCE} bodies of {LARGE / 1e6:g} MB", self._large)
+        large = f"{_LARGE_AT_ONCE} bodies of {LARGE / 1e6:g} MB"
+        await self._beside(f"{large} that say so", partial(self._large, told=True))
+        await self._beside(f"{large} that do not", partial(self._large, told=False))
         await self._beside(f"{self._slow} clients with slow headers", self._slow_headers)
         await self._beside(f"{self._slow} clients with slow bodies", self._slow_bodies)
         await self._beside(f"{self._resets} clients with rapid resets", self._rapid_resets)
@@ -75,8 +78,8 @@ class Abuse:
     async def _nobody(self) -> str:
         return "nobody attacks"
 
-    async def _large(self) -> str:
-        statuses = await all_of(_LARGE_AT_ONCE, lambda: large_body(self._target, LARGE))
+    async def _large(self, *, told: bool) -> str:
+        statuses = await all_of(_LARGE_AT_ONCE, lambda: large_body(self._target, LARGE, told=told))
         return f"answered {dict(Counter(statuses))}"
 
     async def _slow_headers(self) -> str:

@@ -39,17 +39,25 @@ class Target:
         return await asyncio.open_connection(parts.hostname, parts.port)
 
 
-async def large_body(target: Target, size: int) -> int:
-    """Sends a body as fast as it is taken; returns the status it is answered with, 0 for none."""
+async def large_body(target: Target, size: int, *, told: bool) -> int:
+    """Sends a body as fast as it is taken; returns the status it is answered with, 0 for none.
+
+    Args:
+        target: What is attacked.
+        size: Of the body, bytes.
+        told: Whether the head says how long it is; else it comes in chunks.
+    """
     reader, writer = await target.connect()
-    head = request("POST", f"{target.url}/v1/videos", {**target.head, "content-length": str(size)})
+    length = {"content-length": str(size)} if told else {"transfer-encoding": "chunked"}
+    piece = _CHUNK if told else b"%x\r\n%b\r\n" % (len(_CHUNK), _CHUNK)
+    head = request("POST", f"{target.url}/v1/videos", {**target.head, **length})
     writer.write(head.replace(b"content-length: 0\r\n", b"", 1))
     answer = asyncio.create_task(reader.readuntil(b"\r\n"))
     with suppress(OSError):
         for _ in range(size // len(_CHUNK)):
             if answer.done() or writer.is_closing():
                 break
-            writer.write(_CHUNK)
+            writer.write(piece)
             await writer.drain()
     return await _answered(answer, writer)
 
