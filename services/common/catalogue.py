@@ -91,11 +91,11 @@ class TritonModel(_Model):
     """Directory of tokenizer and text encoder, relative likewise, where they are not within `weights`."""
     memory_gb: float = Field(gt=0)
     """Memory the loaded models take, GiB."""
-    precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"
-    """What a model that others trained computes in; REFERENCE's weights say their own."""
+    precision: Literal["float32", "bfloat16", "float16"] | None = None
+    """What it computes in. Unless given, what REFERENCE's weights say, and bfloat16 for a model that others trained."""
     offload: Literal["none", "model", "sequential"] = "none"
-    """What of such a model waits in main memory while it is not used: nothing, whole networks, or every layer. Needs a
-    GPU."""
+    """What waits in main memory while it is not used: nothing, whole networks, or every layer. Needs a GPU, and one of
+    the models that diffusers runs."""
 
     negative_prompt: ClassVar[bool] = True
     seed: ClassVar[bool] = True
@@ -104,6 +104,11 @@ class TritonModel(_Model):
     def sound(self) -> bool:
         """Whether it makes sound; a request for sound is refused otherwise."""
         return self.audio is not None
+
+    @property
+    def dtype(self) -> str:
+        """The precision of a model whose weights do not say theirs."""
+        return self.precision or "bfloat16"
 
     @property
     def parts(self) -> tuple[str, ...]:

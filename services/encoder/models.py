@@ -89,7 +89,7 @@ class PublishedText:
 
         kind = TEXTS[name]
         parts = [digest_of(directory, part) for directory, part in kind.parts(entry)]
-        content = " ".join([*parts, entry.precision])
+        content = " ".join([*parts, entry.dtype])
         return cls(kind.load(entry, device), hashlib.sha256(content.encode()).hexdigest()[:_REVISION_DIGITS])
 
     def encode(self, text: str, negative: str) -> Encoded:

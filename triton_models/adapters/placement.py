@@ -38,7 +38,7 @@ class Placement:
         entry, device = parameters.entry, choose_device(parameters.device)
         if entry.offload != "none" and device.type == "cpu":
             raise ValueError(f"offload: {entry.offload} needs a GPU, and this process computes on the CPU")
-        return cls(device, dtype or getattr(torch, entry.precision), entry.offload)
+        return cls(device, dtype or getattr(torch, entry.dtype), entry.offload)
 
     def load(self, kind: Any, weights: Path, part: str) -> Any:
         """Loads one part of a checkpoint in diffusers' layout, from the disk alone.

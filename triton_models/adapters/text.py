@@ -190,7 +190,7 @@ def _load(kind: Any, entry: TritonModel) -> tuple[Any, Any]:
 
 
 def _options(entry: TritonModel) -> dict[str, Any]:
-    return {"dtype": getattr(torch, entry.precision), "local_files_only": True, "use_safetensors": True}
+    return {"dtype": getattr(torch, entry.dtype), "local_files_only": True, "use_safetensors": True}
 
 
 def _parts(entry: TritonModel) -> tuple[tuple[Path, str], ...]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..modeling.dit import VideoDiT
 from ..modeling.flow import SamplerState, seeded_noise, shifted_schedule
 from ..modeling.guidance import guided_velocity
-from ..modeling.pipeline import GenerationPlan, _batched, decode, plan_generation, sample, start
+from ..modeling.pipeline import GenerationPlan, batched, decode, plan_generation, sample, start
 from ..modeling.reference import ReferenceModel
 from ..modeling.text import PromptEmbedding
 from ..modeling.turbo.int8 import quantise
@@ -110,7 +110,7 @@ def costs_of(model: ReferenceModel, candidates: list[Variant], clip: Clip, repea
 
 
 def _step_flops(dit: VideoDiT, clip: Clip, guidance: float, latent: Tensor) -> int:
-    velocity = guided_velocity(dit, _batched(clip.prompt), guidance, None, clip.plan.mode)
+    velocity = guided_velocity(dit, batched(clip.prompt), guidance, None, clip.plan.mode)
     with torch.no_grad():
         return flops_of(lambda: velocity(latent, 0.5))
 

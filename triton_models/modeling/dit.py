@@ -111,6 +111,10 @@ class Text:
     mask_BK: Tensor
     """Bool [B, K], False for padding."""
 
+    def to(self, device: torch.device) -> Text:
+        """Returns it on a device."""
+        return Text(self.embeddings_BKD.to(device), self.mask_BK.to(device))
+
 
 @dataclass(frozen=True)
 class Positions:

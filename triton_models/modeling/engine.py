@@ -5,11 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from torch import nn
 
-_CPU = torch.device("cpu")
+Network = TypeVar("Network", bound=nn.Module)
+
+CPU = torch.device("cpu")
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -26,7 +31,26 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def engine_hash(device: torch.device = _CPU) -> str:
+def ready(network: Network, device: torch.device = CPU) -> Network:
+    """Returns the network as it is run: on its device, in evaluation mode, taking no gradient."""
+    return network.to(device).eval().requires_grad_(requires_grad=False)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Returns where a network computes.
+
+    Whoever runs a network moves what goes in there, and what comes out back to the CPU: states between steps, pixels
+    and sound are always on the CPU, so that noise, checkpoints and files know of no device.
+    """
+    return next(network.parameters()).device
+
+
+def arithmetic(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Has networks with float32 weights compute in float32, or as far as it is safe in bfloat16 or float16."""
+    return torch.autocast(device.type, getattr(torch, precision), enabled=precision != "float32")
+
+
+def engine_hash(device: torch.device = CPU) -> str:
     """Returns a lower-case hexadecimal sha256 of all that the bits depend on besides model and request.
 
     It errs on the safe side: engines that differ in it may still compute alike. Call it once torch is set up, as the

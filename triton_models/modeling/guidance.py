@@ -13,6 +13,7 @@ from torch.nn import functional as fn
 
 from .attention import StreamMemory, TemporalMode
 from .dit import Text, VideoDiT
+from .engine import device_of
 from .flow import Velocity
 
 Network = Callable[[Tensor, Tensor, Text], Tensor]
@@ -34,17 +35,18 @@ def guided_velocity(
     memory: StreamMemory | None = None,
     held: int = 0,
 ) -> Velocity:
-    """Returns the velocity function of one clip (B = 1), as `guided`.
+    """Returns the velocity function of one clip (B = 1), as `guided`, of latents on any device.
 
     `negative` takes the place of the learned null text. A `memory` belongs to one scale: it remembers both passes.
     """
-    against = dit.null_text(1, len(dit.null_text_KD)) if negative is None else negative
+    device = device_of(dit)
+    against = dit.null_text(1, len(dit.null_text_KD)) if negative is None else negative.to(device)
 
     def network(latents: Tensor, levels: Tensor, told: Text) -> Tensor:
-        velocity: Tensor = dit(latents, levels, told, mode, memory)
-        return velocity
+        velocity: Tensor = dit(latents.to(device), levels.to(device), told, mode, memory)
+        return velocity.to(latents.device)
 
-    return guided(network, text, against, scale, held)
+    return guided(network, text.to(device), against, scale, held)
 
 
 def guided(network: Network, text: Text, against: Text, scale: float, held: int = 0) -> Velocity:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,7 @@ from torch.nn import functional as fn
 
 from .attention import StreamMemory, TemporalMode
 from .dit import Text
+from .engine import arithmetic
 from .flow import SamplerState, Solver, advance, initial_state, noised_state, seeded_noise, shifted_schedule
 from .guidance import guided_velocity
 from .reference import ReferenceConfig, ReferenceModel
@@ -159,8 +159,7 @@ def encode_clip(model: ReferenceModel, plan: GenerationPlan, frames: NDArray[np.
     repeats = padded.frames - len(frames)
     video_FCHW = torch.cat((video_FCHW, video_FCHW[-1:].expand(repeats, -1, -1, -1)))
     with torch.inference_mode():
-        latent: Tensor = model.vae.encode(video_FCHW.permute(1, 0, 2, 3)[None])
-    return latent
+        return model.vae.encode(video_FCHW.permute(1, 0, 2, 3)[None].to(model.device)).cpu()
 
 
 def encode_picture(model: ReferenceModel, plan: GenerationPlan, picture: NDArray[np.uint8]) -> Tensor:
@@ -188,11 +187,11 @@ def sample(
 
     `negative` says what the clip should not be; the model's learned null text stands in for it.
     """
-    against = None if negative is None else _batched(negative)
+    against = None if negative is None else batched(negative)
     dit = model.transformer(student=plan.student)
-    velocity = guided_velocity(dit, _batched(prompt), plan.guidance, against, plan.mode, held=plan.held_frames)
+    velocity = guided_velocity(dit, batched(prompt), plan.guidance, against, plan.mode, held=plan.held_frames)
     while not state.finished:
-        with torch.inference_mode(), _arithmetic(model.config):
+        with torch.inference_mode(), arithmetic(model.config.precision, model.device):
             state = advance(state, velocity)
         yield state
 
@@ -204,12 +203,12 @@ def stream(model: ReferenceModel, plan: GenerationPlan, seed: int, prompt: Promp
     """
     config, dit = model.config, model.transformer(student=plan.student)
     memory = StreamMemory(limit=config.stream_memory)
-    velocity = guided_velocity(dit, _batched(prompt), plan.guidance, memory=memory)
+    velocity = guided_velocity(dit, batched(prompt), plan.guidance, memory=memory)
     frames, *size = plan.shape.latent()
     for number, begun in enumerate(range(0, frames, config.stream_chunk)):
         shape = (1, min(config.stream_chunk, frames - begun), *size)
         state = SamplerState(seeded_noise(seed, number, shape), 0, plan.timesteps, plan.solver, seed)
-        with torch.inference_mode(), _arithmetic(config):
+        with torch.inference_mode(), arithmetic(config.precision, model.device):
             while not state.finished:
                 state = advance(state, velocity)
             memory.recording = True
@@ -231,8 +230,8 @@ def decode(
 def decode_chunks(model: ReferenceModel, plan: GenerationPlan, chunks: Iterable[Tensor]) -> Iterator[NDArray[np.uint8]]:
     """Yields the frames of each latent chunk of a clip, for example of a `stream`, as soon as it is there."""
     left = plan.shape.frames
-    with torch.inference_mode(), _arithmetic(model.config):
-        for video_BCFHW in model.vae.decode_chunks(chunks):
+    with torch.inference_mode(), arithmetic(model.config.precision, model.device):
+        for video_BCFHW in model.vae.decode_chunks(chunk.to(model.device) for chunk in chunks):
             yield to_frames(video_BCFHW[0, :, :left, : plan.shape.height, : plan.shape.width])
             left -= min(left, video_BCFHW.shape[2])
 
@@ -240,13 +239,10 @@ def decode_chunks(model: ReferenceModel, plan: GenerationPlan, chunks: Iterable[
 def to_frames(video_CFHW: Tensor) -> NDArray[np.uint8]:
     """Returns uint8 [F, H, W, 3] of a clip in -1..1."""
     levels = ((video_CFHW.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    frames: NDArray[np.uint8] = levels.permute(1, 2, 3, 0).contiguous().numpy()
+    frames: NDArray[np.uint8] = levels.permute(1, 2, 3, 0).contiguous().cpu().numpy()
     return frames
 
 
-def _batched(prompt: PromptEmbedding) -> Text:
+def batched(prompt: PromptEmbedding) -> Text:
+    """Returns the conditioning of one clip."""
     return Text(prompt.embeddings[None], prompt.mask[None])
-
-
-def _arithmetic(config: ReferenceConfig) -> AbstractContextManager[object]:
-    return torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch import nn
 from .attention import TemporalMode
 from .checkpoint import write_atomically
 from .dit import DiTConfig, VideoDiT
+from .engine import CPU, device_of, ready
 from .flow import Solver
 from .text import TextConfig, TextEncoder
 from .upsampler import FACTOR, Upsampler, UpsamplerConfig
@@ -74,7 +75,7 @@ class ReferenceConfig:
     stream_memory: int = 16
     """Latent frames that a stream remembers."""
     precision: str = "bfloat16"
-    """Of the transformer's and decoder's arithmetic: bfloat16 or float32."""
+    """Of the transformer's and decoder's arithmetic: bfloat16, float16 or float32."""
     text: TextConfig = field(default_factory=TextConfig)
     dit: DiTConfig = field(default_factory=DiTConfig.tiny)
     vae: VAEConfig = field(default_factory=VAEConfig)
@@ -129,6 +130,11 @@ class ReferenceModel:
     digest: str
     """sha256 over the configuration and all weights: what a checkpoint is bound to."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where all its networks compute."""
+        return device_of(self.dit)
+
     def transformer(self, *, student: bool) -> VideoDiT:
         """Returns the transformer that samples a clip."""
         if not student:
@@ -138,19 +144,20 @@ class ReferenceModel:
         return self.student
 
 
-def load_config(directory: Path) -> ReferenceConfig:
-    """Returns the configuration in a model directory, without the weights."""
-    return ReferenceConfig.from_json((directory / CONFIG_FILE).read_text())
+def load_config(directory: Path, precision: str | None = None) -> ReferenceConfig:
+    """Returns the configuration in a model directory, without the weights; `precision` goes before its own."""
+    config = ReferenceConfig.from_json((directory / CONFIG_FILE).read_text())
+    return replace(config, precision=precision or config.precision)
 
 
-def load_reference(directory: Path) -> ReferenceModel:
-    """Returns the model in `directory`, on the CPU.
+def load_reference(directory: Path, device: torch.device = CPU, precision: str | None = None) -> ReferenceModel:
+    """Returns the model in `directory`, on a device; `precision` goes before the configuration's.
 
     Raises:
         OSError: a file is missing.
         RuntimeError: the weights do not fit the configuration.
     """
-    config = load_config(directory)
+    config = load_config(directory, precision)
     digest = hashlib.sha256((directory / CONFIG_FILE).read_bytes())
     networks = (TextEncoder(config.text), VideoDiT(config.dit), VideoVAE(config.vae))
     student = VideoDiT(config.dit) if any(tier.student for tier in config.tiers.values()) else None
@@ -162,7 +169,7 @@ def load_reference(directory: Path) -> ReferenceModel:
         blob = (directory / name).read_bytes()
         digest.update(blob)
         network.load_state_dict(load(blob))
-        network.eval().requires_grad_(requires_grad=False)
+        ready(network, device)
     return ReferenceModel(config, *networks, student=student, upsampler=upsampler, digest=digest.hexdigest())
 
 
@@ -170,7 +177,7 @@ def load_text_encoder(directory: Path) -> TextEncoder:
     """Returns the text encoder alone, for the encoder service; errors as `load_reference`."""
     encoder = TextEncoder(load_config(directory).text)
     encoder.load_state_dict(load((directory / TEXT_FILE).read_bytes()))
-    return encoder.eval().requires_grad_(requires_grad=False)
+    return ready(encoder)
 
 
 def save_config(config: ReferenceConfig, directory: Path) -> None:

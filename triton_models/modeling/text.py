@@ -17,6 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .engine import device_of
+
 _WORD = re.compile(r"[^\W_]+")
 _GRAMS = 12
 
@@ -102,5 +104,5 @@ class TextEncoder(nn.Module):
     @torch.inference_mode()
     def encode(self, prompt: str) -> PromptEmbedding:
         """Returns the embedding of one prompt; the same prompt gives the same bits."""
-        embeddings, mask = self(tokenize(prompt, self.config)[None])
-        return PromptEmbedding(embeddings[0].float(), mask[0])
+        embeddings, mask = self(tokenize(prompt, self.config)[None].to(device_of(self)))
+        return PromptEmbedding(embeddings[0].float().cpu(), mask[0].cpu())

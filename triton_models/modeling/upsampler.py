@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from .engine import arithmetic, device_of
+
 FACTOR = 2
 
 
@@ -47,16 +49,16 @@ class Upsampler(nn.Module):
         return scaled
 
     @torch.inference_mode()
-    def enlarge(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def enlarge(self, frames: NDArray[np.uint8], precision: str = "bfloat16") -> NDArray[np.uint8]:
         """Returns uint8 [F, 2H, 2W, 3] of uint8 [F, H, W, 3]; frames give the same bits one by one and together."""
-        return np.concatenate([self._enlarge_one(frame) for frame in frames])
+        device = device_of(self)
+        with arithmetic(precision, device):
+            return np.concatenate([self._enlarge_one(torch.from_numpy(frame).to(device)) for frame in frames])
 
-    def _enlarge_one(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        video_FCHW = torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 127.5 - 1
-        with torch.autocast("cpu", torch.bfloat16):
-            scaled = self(video_FCHW)
+    def _enlarge_one(self, frame_HWC: Tensor) -> NDArray[np.uint8]:
+        scaled: Tensor = self(frame_HWC.permute(2, 0, 1)[None].float() / 127.5 - 1)
         levels = ((scaled.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        large: NDArray[np.uint8] = levels.permute(0, 2, 3, 1).contiguous().numpy()
+        large: NDArray[np.uint8] = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return large
 
 

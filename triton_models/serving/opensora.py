@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from services.common.catalogue import Native
-from triton_models.modeling.engine import choose_device, digest_of
+from triton_models.modeling.engine import digest_of
 from triton_models.modeling.flow import SamplerState
 from triton_models.modeling.opensora.pipeline import (
     OpenSoraPlan,
@@ -117,11 +117,11 @@ class OpenSoraDenoiser:
 
     @classmethod
     def load(cls, parameters: ModelParameters) -> OpenSoraDenoiser:
-        """Loads the weights; errors as `load_stdit3` and `device_of`."""
-        entry, device = parameters.entry, device_of(parameters)
-        stdit3 = load_stdit3(entry.weights / _TRANSFORMER, getattr(torch, entry.precision))
-        vae = load_vae(entry.weights / _AUTOENCODER)
-        return cls(stdit3.to(device), vae.to(device), entry.native, digest_of(entry.weights, _TRANSFORMER))
+        """Loads the weights; errors as `load_stdit3` and `resident_device`."""
+        entry, device = parameters.entry, parameters.resident_device()
+        stdit3 = load_stdit3(entry.weights / _TRANSFORMER, getattr(torch, entry.dtype), device)
+        vae = load_vae(entry.weights / _AUTOENCODER, device)
+        return cls(stdit3, vae, entry.native, digest_of(entry.weights, _TRANSFORMER))
 
     def begin(self, request: DitRequest) -> OpenSoraSampling:
         """Reads the embeddings, the picture and the reference."""
@@ -167,10 +167,10 @@ class OpenSoraDecoder:
 
     @classmethod
     def load(cls, parameters: ModelParameters) -> OpenSoraDecoder:
-        """Loads the weights; errors as `load_vae` and `device_of`."""
-        entry, device = parameters.entry, device_of(parameters)
-        vae = load_vae(entry.weights / _AUTOENCODER)
-        return cls(vae.to(device), entry.native, digest_of(entry.weights, _AUTOENCODER))
+        """Loads the weights; errors as `load_vae` and `resident_device`."""
+        entry, device = parameters.entry, parameters.resident_device()
+        vae = load_vae(entry.weights / _AUTOENCODER, device)
+        return cls(vae, entry.native, digest_of(entry.weights, _AUTOENCODER))
 
     def decode(self, request: VaeRequest) -> DecodedClip:
         """Decodes in the batches that the model knows, whatever `chunk_frames` says."""
@@ -197,17 +197,6 @@ def plan_of(
         InvalidRequest: the model does not make such clips.
     """
     return plan_clip(vae, native_size(native, request), request.duration_s, native.fps, steps, guidance)
-
-
-def device_of(parameters: ModelParameters) -> torch.device:
-    """Returns where the networks compute.
-
-    Raises:
-        ValueError: there is no such device, or the entry wants networks to wait elsewhere.
-    """
-    if parameters.entry.offload != "none":
-        raise ValueError(f"offload: {parameters.entry.offload} is not for OPENSORA, whose networks take a few GiB")
-    return choose_device(parameters.device)
 
 
 def _check(embedding: PromptEmbedding, config: STDiT3Config) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from services.common.catalogue import TritonModel, load_catalogue
+from triton_models.modeling.engine import choose_device
 
 ENVIRONMENT = {
     "catalogue": "KINEMESH_CATALOGUE_PATH",
@@ -60,6 +61,16 @@ class ModelParameters:
             threads=int(values["threads"]),
             device=values["device"],
         )
+
+    def resident_device(self) -> torch.device:
+        """Returns where networks compute that never wait elsewhere.
+
+        Raises:
+            ValueError: there is no such device, or the entry wants them to wait elsewhere.
+        """
+        if self.entry.offload != "none":
+            raise ValueError(f"offload: {self.entry.offload} is not for this model, whose networks stay where they are")
+        return choose_device(self.device)
 
 
 def prepare_process(threads: int) -> None:

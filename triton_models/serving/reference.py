@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -69,9 +70,10 @@ class ReferenceSampling:
 
     @property
     def digest(self) -> str:
-        """Of plan, prompts, seed, picture, and reference as it is used."""
+        """Of plan, prompts, seed, picture, reference as it is used, and precision."""
         given = self.first_frame if self.reference is None else self.start().latent
-        return request_digest(self.generation, self.prompt, self.seed, given, self.negative)
+        request = request_digest(self.generation, self.prompt, self.seed, given, self.negative)
+        return hashlib.sha256(f"{request} {self.model.config.precision}".encode()).hexdigest()
 
     def start(self) -> SamplerState:
         """Noise, over the reference and behind the picture where there are any."""
@@ -108,9 +110,8 @@ class ReferenceDenoiser:
 
     @classmethod
     def load(cls, parameters: ModelParameters) -> ReferenceDenoiser:
-        """Loads the weights; errors as `load_reference`."""
-        directory = parameters.entry.weights
-        return cls(load_reference(directory), LatentPreview.find(directory))
+        """Loads the weights; errors as `load_reference` and `resident_device`."""
+        return cls(_load(parameters), LatentPreview.find(parameters.entry.weights))
 
     def begin(self, request: DitRequest) -> ReferenceSampling:
         """Reads the embeddings, the picture and the reference."""
@@ -165,9 +166,9 @@ class ReferenceDecoder:
 
     @classmethod
     def load(cls, parameters: ModelParameters) -> ReferenceDecoder:
-        """Loads the weights; errors as `load_reference`."""
-        directory = parameters.entry.weights
-        return cls(load_reference(directory), Talker.find(directory))
+        """Loads the weights; errors as `load_reference` and `resident_device`."""
+        model = _load(parameters)
+        return cls(model, Talker.find(parameters.entry.weights, model.device))
 
     def decode(self, request: VaeRequest) -> DecodedClip:
         """Decodes, moves lips and enlarges."""
@@ -178,7 +179,7 @@ class ReferenceDecoder:
         width, height = self.model.config.output_size(request.aspect_ratio)
         chunks = self._spoken(request, plan, decode(self.model, plan, latent, request.chunk_frames))
         if self.model.upsampler is not None:
-            chunks = map(self.model.upsampler.enlarge, chunks)
+            chunks = (self.model.upsampler.enlarge(chunk, self.model.config.precision) for chunk in chunks)
         return DecodedClip(frames=plan.shape.frames, height=height, width=width, fps=plan.fps, chunks=chunks)
 
     def _spoken(
@@ -198,6 +199,11 @@ class ReferenceDecoder:
         plan = plan_of(config, shortest)
         first = next(decode(self.model, plan, torch.zeros(1, *plan.shape.latent()), 1))
         return len(first) == 1
+
+
+def _load(parameters: ModelParameters) -> ReferenceModel:
+    entry = parameters.entry
+    return load_reference(entry.weights, parameters.resident_device(), entry.precision)
 
 
 def plan_of(

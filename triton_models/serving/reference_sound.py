@@ -12,6 +12,7 @@ import torch
 from triton_models.modeling.audio import model as audio_library
 from triton_models.modeling.audio.cues import AudioFlags, parse_audio_cues
 from triton_models.modeling.audio.model import AudioClip, AudioModel, load_audio_model
+from triton_models.modeling.engine import arithmetic
 from triton_models.modeling.pipeline import to_frames
 from triton_models.modeling.reference import ReferenceConfig, load_config
 from triton_models.modeling.shapes import LATENT_CHANNELS, PATCH, TEMPORAL_FACTOR
@@ -45,10 +46,10 @@ class ReferenceSoundMaker:
 
     @classmethod
     def load(cls, parameters: ModelParameters) -> ReferenceSoundMaker:
-        """Loads the weights; errors as `load_audio_model`."""
-        directory = parameters.entry.weights
-        model, talker = load_audio_model(directory), Talker.find(directory)
-        return cls(model, talker, load_config(directory))
+        """Loads the weights, which compute in float32; errors as `load_audio_model` and `resident_device`."""
+        entry, device = parameters.entry, parameters.resident_device()
+        model, talker = load_audio_model(entry.weights, device), Talker.find(entry.weights, device)
+        return cls(model, talker, load_config(entry.weights, entry.precision))
 
     def make(self, request: AudioRequest) -> Iterator[SoundStep | Sound]:
         """Reads embeddings and latents at once, and computes as it is asked."""
@@ -93,8 +94,9 @@ class ReferenceSoundMaker:
         if self.talker.refiner is None or request.aspect_ratio not in self.video.sizes:
             return None
         width, height = self.video.sizes[request.aspect_ratio]
-        chunks = torch.split(asked.video_latents[None], _CHUNK_FRAMES, 1)
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        device = self.model.device
+        chunks = torch.split(asked.video_latents[None].to(device), _CHUNK_FRAMES, 1)
+        with torch.inference_mode(), arithmetic(self.video.precision, device):
             decoded = self.model.vae.decode_chunks(chunks)
             frames = np.concatenate([to_frames(video[0, :, :, :height, :width]) for video in decoded])
         frames = frames[: round(request.duration_s * self.video.fps)]

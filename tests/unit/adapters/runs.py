@@ -110,7 +110,7 @@ class Run:
     def pipeline(self, **changes: Any) -> PipelineRun:
         """Returns what diffusers makes of the same request."""
         entry = self.parameters.entry
-        dtype = getattr(torch, entry.precision)
+        dtype = getattr(torch, entry.dtype)
         # Wan's decoder stays in float32, as its authors have it.
         precision = {"default": dtype, "vae": torch.float32} if self.name == "WAN" else dtype
         pipeline = _PIPELINES[self.name].from_pretrained(entry.weights, dtype=precision, local_files_only=True)

@@ -185,9 +185,3 @@ def test_embeddings_of_another_encoder_are_refused(engine: DenoiserEngine, token
     write_embeddings(engine.scratch_dir / "embeddings.safetensors", tokens, width)
     with pytest.raises(InvalidRequest, match=f"embeddings of {tokens} tokens of {width}"):
         engine.run(text)
-
-
-def test_networks_do_not_wait_elsewhere(parameters: ModelParameters, weights: Path) -> None:
-    entry = entry_at(parameters.scratch_dir, weights, offload="sequential")
-    with pytest.raises(ValueError, match="offload: sequential is not for OPENSORA"):
-        OpenSoraDenoiser.load(ModelParameters(entry, parameters.scratch_dir, 1))

@@ -26,7 +26,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from triton_models.modeling.audio.ambience import AmbienceReader, AmbienceReaderConfig
-from triton_models.modeling.audio.autoencoder import AudioAutoencoder, AudioAutoencoderConfig
+from triton_models.modeling.audio.autoencoder import AudioAutoencoder, AudioAutoencoderConfig, from_features
 from triton_models.modeling.audio.cues import AMBIENCES, AudioCue, AudioFlags, CueKind, condition_vector
 from triton_models.modeling.audio.dit import AudioConditions, AudioDiT, AudioDiTConfig
 from triton_models.modeling.audio.reader import PictureReader, ReaderConfig, pool_latents, read_tracks
@@ -36,6 +36,7 @@ from triton_models.modeling.audio.sync import SyncReport, align
 from triton_models.modeling.audio.tracks import TRACK_RATE_HZ, SoundTracks, track_tokens
 from triton_models.modeling.checkpoint import write_atomically
 from triton_models.modeling.dit import Text
+from triton_models.modeling.engine import CPU, device_of, ready
 from triton_models.modeling.flow import SamplerState, Velocity, advance, seeded_noise, shifted_schedule
 from triton_models.modeling.reference import VAE_FILE, load_config
 from triton_models.modeling.shapes import TEMPORAL_FACTOR
@@ -152,6 +153,11 @@ class AudioModel:
     digest: str
     """sha256 over the audio model's configuration and weights."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where all its networks compute."""
+        return device_of(self.networks)
+
     def generate(self, request: AudioRequest) -> Iterator[AudioStep | AudioClip]:
         """Yields a step after each denoising step, and last the clip. Stop iterating to cancel.
 
@@ -174,7 +180,7 @@ class AudioModel:
 
     def read(self, request: AudioRequest) -> SoundTracks:
         """What the picture says about the sound."""
-        frames = pool_latents(self.vae, request.video_latents)
+        frames = pool_latents(self.vae, request.video_latents.to(self.device))
         return read_tracks(self.networks.reader, frames, request.latent_fps * TEMPORAL_FACTOR)
 
     def ambience(self, request: AudioRequest) -> tuple[str, ...]:
@@ -183,7 +189,7 @@ class AudioModel:
         Raises:
             ValueError: the embeddings' width is not the model's.
         """
-        text = Text(request.text_embeddings[None].float(), request.text_mask[None])
+        text = Text(request.text_embeddings[None].float(), request.text_mask[None]).to(self.device)
         if (width := text.embeddings_BKD.shape[-1]) != self.config.ambience.text_width:
             raise ValueError(f"text embeddings have width {width}, not {self.config.ambience.text_width}")
         if not request.flags.include_ambient:
@@ -201,20 +207,29 @@ class AudioModel:
         """The network under these conditions."""
         score = compose(np.random.default_rng((request.seed, _SCORE_STREAM))) if request.flags.include_music else None
         tokens = track_tokens(plan.tracks, score, latent_frames(plan.samples))
-        given = AudioConditions(tokens[None], torch.tensor([condition_vector(plan.ambience)]))
-        return lambda latent_1LC, t: self.networks.dit(latent_1LC, torch.full((1,), t), given)
+        ambience = torch.tensor([condition_vector(plan.ambience)])
+        given = AudioConditions(tokens[None].to(self.device), ambience.to(self.device))
+
+        def velocity(latent_1LC: Tensor, t: float) -> Tensor:
+            moved = latent_1LC.to(self.device)
+            computed: Tensor = self.networks.dit(moved, moved.new_full((1,), t), given)
+            return computed.cpu()
+
+        return velocity
 
     def _finish(self, latent_1LC: Tensor, plan: Plan, request: AudioRequest) -> AudioClip:
         with torch.inference_mode():
-            picture = self.networks.autoencoder.decode(latent_1LC)
+            features = self.networks.autoencoder.features(latent_1LC.to(self.device))
+            # Phases are guessed on the CPU, from noise that is drawn there.
+            picture = from_features(features.cpu())
             stereo = synthesise(picture, plan.samples, request.seed)[0].numpy()
         waveform, report = align(stereo, self.config.sample_rate, plan.tracks.energy, TRACK_RATE_HZ)
         omitted = ("speech",) if request.flags.include_speech else ()
         return AudioClip(np.ascontiguousarray(waveform), self.config.sample_rate, report, plan.ambience, omitted)
 
 
-def load_audio_model(directory: Path) -> AudioModel:
-    """The audio model in `directory`, on the CPU.
+def load_audio_model(directory: Path, device: torch.device = CPU) -> AudioModel:
+    """The audio model in `directory`, on a device.
 
     Raises:
         OSError: a file is missing.
@@ -224,15 +239,15 @@ def load_audio_model(directory: Path) -> AudioModel:
     config = AudioConfig.from_json(settings.decode())
     networks = AudioNetworks(config)
     networks.load_state_dict(load(weights))
-    networks.eval().requires_grad_(requires_grad=False)
-    return AudioModel(config, networks, load_video_vae(directory), hashlib.sha256(settings + weights).hexdigest())
+    digest = hashlib.sha256(settings + weights).hexdigest()
+    return AudioModel(config, ready(networks, device), load_video_vae(directory, device), digest)
 
 
-def load_video_vae(directory: Path) -> VideoVAE:
+def load_video_vae(directory: Path, device: torch.device = CPU) -> VideoVAE:
     """The video autoencoder of a model directory; errors as `load_audio_model`."""
     vae = VideoVAE(load_config(directory).vae)
     vae.load_state_dict(load((directory / VAE_FILE).read_bytes()))
-    return vae.eval().requires_grad_(requires_grad=False)
+    return ready(vae, device)
 
 
 def save_audio_model(config: AudioConfig, networks: AudioNetworks, directory: Path) -> None:

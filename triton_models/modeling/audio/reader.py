@@ -111,7 +111,7 @@ def pool_latents(vae: VideoVAE, latent_fhwC: Tensor) -> Tensor:
 def read_tracks(reader: PictureReader, pooled_FCP: Tensor, fps: float) -> SoundTracks:
     """What the frames of one clip (from `pool_frames`) say about its sound."""
     raw = reader(pooled_FCP[None], fps)[0]
-    impact, size, place, whoosh, roll, tone, pan = raw.numpy()
+    impact, size, place, whoosh, roll, tone, pan = raw.cpu().numpy()
     strength, size, place = 1 / (1 + np.exp(-impact)), np.clip(size, 0, 1), np.clip(place, -1, 1)
     hits = tuple(
         Hit((peak + 0.5) / TRACK_RATE_HZ, *(float(curve[round(peak)]) for curve in (strength, size, place)))

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..dit import Text
+from ..engine import device_of
 from ..flow import SamplerState, Solver, advance, initial_state, noised_state, shifted_schedule
 from ..guidance import guided
-from ..pipeline import covering, to_frames
+from ..pipeline import batched, covering, to_frames
 from ..shapes import LatentShape, VideoShape
 from ..text import PromptEmbedding
 from .stdit3 import Format, STDiT3
@@ -116,9 +117,9 @@ def sample(
         negative: takes the place of the null text.
         held: latent frames at the start that are given and stay to the bit.
     """
-    device = stdit3.null_text_KD.device
-    text = _text(prompt, device)
-    against = stdit3.null_text(text) if negative is None else _text(negative, device)
+    device = device_of(stdit3)
+    text = batched(prompt).to(device)
+    against = stdit3.null_text(text) if negative is None else batched(negative).to(device)
 
     def network(latents: Tensor, levels: Tensor, told: Text) -> Tensor:
         velocity: Tensor = stdit3(latents.to(device), levels.to(device), told, plan.told)
@@ -150,7 +151,7 @@ def _encode_batch(vae: OpenSoraVAE, plan: OpenSoraPlan, frames: NDArray[np.uint8
     pixels_FCHW = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
     video_BCFHW = covering(pixels_FCHW, *plan.shape[1:]).permute(1, 0, 2, 3)[None]
     with torch.inference_mode():
-        return vae.encode(video_BCFHW.to(vae.scale.device)).cpu()
+        return vae.encode(video_BCFHW.to(device_of(vae))).cpu()
 
 
 def _frames_made(vae: OpenSoraVAE, plan: OpenSoraPlan) -> int:
@@ -162,11 +163,7 @@ def decode(vae: OpenSoraVAE, plan: OpenSoraPlan, latent: Tensor) -> Iterator[NDA
     """Yields consecutive uint8 [T, H, W, 3], a batch at a time, `plan.shape.frames` in all."""
     left = plan.shape.frames
     with torch.inference_mode():
-        for video_BCFHW in vae.decode_batches(latent.to(vae.scale.device), _frames_made(vae, plan)):
-            frames = to_frames(video_BCFHW[0, :, :left].cpu())
+        for video_BCFHW in vae.decode_batches(latent.to(device_of(vae)), _frames_made(vae, plan)):
+            frames = to_frames(video_BCFHW[0, :, :left])
             left -= len(frames)
             yield frames
-
-
-def _text(embedding: PromptEmbedding, device: torch.device) -> Text:
-    return Text(embedding.embeddings[None].to(device), embedding.mask[None].to(device))

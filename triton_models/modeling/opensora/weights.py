@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import torch
 from einops import rearrange
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..attention import rotary_angles
+from ..engine import CPU, Network, ready
 from ..shapes import PATCH
 from .spatial_vae import SpatialConfig
 from .stdit3 import STDiT3, STDiT3Config
@@ -28,7 +29,6 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
 Config = TypeVar("Config")
-Network = TypeVar("Network", bound=nn.Module)
 Names = tuple[tuple[str, str], ...]
 """Patterns of published names, and what to put in their place; all are applied, in this order."""
 
@@ -68,8 +68,8 @@ _VAE_NAMES: Names = (
 )
 
 
-def load_stdit3(directory: Path, dtype: torch.dtype = torch.float32) -> STDiT3:
-    """Returns the transformer in a directory like that of hpcai-tech/OpenSora-STDiT-v3, on the CPU.
+def load_stdit3(directory: Path, dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> STDiT3:
+    """Returns the transformer in a directory like that of hpcai-tech/OpenSora-STDiT-v3, on a device.
 
     Raises:
         OSError: a file is missing.
@@ -78,17 +78,17 @@ def load_stdit3(directory: Path, dtype: torch.dtype = torch.float32) -> STDiT3:
     """
     config = stdit3_config(_read_config(directory))
     tensors = stdit3_tensors(load_file(directory / WEIGHTS_FILE), config)
-    return _filled(STDiT3, config, {name: _in(dtype, name, tensor) for name, tensor in tensors.items()})
+    return ready(_filled(STDiT3, config, {name: _in(dtype, name, tensor) for name, tensor in tensors.items()}), device)
 
 
-def load_vae(directory: Path) -> OpenSoraVAE:
-    """Returns the autoencoder in a directory like that of hpcai-tech/OpenSora-VAE-v1.2, on the CPU, in float32.
+def load_vae(directory: Path, device: torch.device = CPU) -> OpenSoraVAE:
+    """Returns the autoencoder in a directory like that of hpcai-tech/OpenSora-VAE-v1.2, on a device, in float32.
 
     Errors as `load_stdit3`.
     """
     config = vae_config(_read_config(directory))
     tensors = vae_tensors(load_file(directory / WEIGHTS_FILE))
-    return _filled(OpenSoraVAE, config, {name: tensor.float() for name, tensor in tensors.items()})
+    return ready(_filled(OpenSoraVAE, config, {name: tensor.float() for name, tensor in tensors.items()}), device)
 
 
 def stdit3_config(fields: Mapping[str, Any]) -> STDiT3Config:
@@ -186,7 +186,7 @@ def _filled(kind: Callable[[Config], Network], config: Config, tensors: dict[str
     with torch.device("meta"):
         network = kind(config)
     network.load_state_dict(tensors, assign=True)
-    return network.eval().requires_grad_(requires_grad=False)
+    return network
 
 
 def _read_config(directory: Path) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def _places(frames_L: Tensor) -> Tensor:
     """[F, 3] of each frame: tenths of a second since its sound began, until it ends, and the sound's share done."""
     lengths_F = frames_L.repeat_interleave(frames_L)
     begins_F = (frames_L.cumsum(0) - frames_L).repeat_interleave(frames_L)
-    since_F = torch.arange(len(lengths_F)) - begins_F + 0.5
+    since_F = torch.arange(len(lengths_F), device=frames_L.device) - begins_F + 0.5
     return torch.stack([since_F / 10, (lengths_F - since_F) / 10, since_F / lengths_F], dim=1)
 
 

@@ -44,4 +44,4 @@ class ConvStack(nn.Module):
 
 def mask_of(lengths_B: Tensor, longest: int) -> Tensor:
     """Float [B, longest, 1]: 1 for the first `length` places of each row."""
-    return (torch.arange(longest) < lengths_B[:, None]).float()[..., None]
+    return (torch.arange(longest, device=lengths_B.device) < lengths_B[:, None]).float()[..., None]

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from triton_models.modeling.engine import device_of
+
 from .blocks import ConvStack, mask_of
 from .phonemes import SOUNDS
 
@@ -65,8 +67,9 @@ def spelled(words: Sequence[str]) -> tuple[Tensor, Tensor]:
 def pronounced(net: LetterNet, words: Sequence[str]) -> list[tuple[str, ...]]:
     """The sounds of each word; () for a word the network gives none."""
     letters, lengths = spelled(words)
+    device = device_of(net)
     with torch.inference_mode():
-        best_BL = net(letters, lengths).argmax(dim=-1)
+        best_BL = net(letters.to(device), lengths.to(device)).argmax(dim=-1)
     return [_read(row[: SLOTS * length].tolist()) for row, length in zip(best_BL, lengths.tolist(), strict=True)]
 
 

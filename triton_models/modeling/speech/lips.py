@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from triton_models.modeling.checkpoint import write_atomically
+from triton_models.modeling.engine import CPU, device_of, ready
 
 from .mouths import MOUTH_BELOW_MIDDLE, Frames, mouth_area
 
@@ -81,21 +82,27 @@ class LipRefiner:
     faces: FaceNet
     lips: LipNet
 
+    @property
+    def device(self) -> torch.device:
+        """Where both compute."""
+        return device_of(self.lips)
+
     def shows_face(self, frames_THW3: Frames) -> bool:
         """Whether most frames show a talking face."""
         with torch.inference_mode():
-            return bool((self.faces(as_tensor(frames_THW3)) > 0).float().mean() > 0.5)
+            return bool((self.faces(as_tensor(frames_THW3).to(self.device)) > 0).float().mean() > 0.5)
 
     def refined(self, frames_THW3: Frames, shapes_T2: NDArray[np.float64]) -> Frames:
         """The frames with mouths of the given apertures and widths; the same bits for the same frames."""
         height, width = frames_THW3.shape[1:3]
         area = mouth_area(height, width)
         patch = frames_THW3[:, area.top : area.bottom, area.left : area.right]
+        seen = as_tensor(patch), torch.from_numpy(shapes_T2).float(), places_in(height, width)
         with torch.inference_mode():
-            painted = self.lips(as_tensor(patch), torch.from_numpy(shapes_T2).float(), places_in(height, width))
+            painted = self.lips(*(each.to(self.device) for each in seen))
         result = frames_THW3.copy()
         levels = (painted * 255).round().clamp(0, 255).to(torch.uint8)
-        result[:, area.top : area.bottom, area.left : area.right] = levels.permute(0, 2, 3, 1).numpy()
+        result[:, area.top : area.bottom, area.left : area.right] = levels.permute(0, 2, 3, 1).cpu().numpy()
         return result
 
 
@@ -119,8 +126,8 @@ def _fade(places_2hw: Tensor) -> Tensor:
     return fade
 
 
-def find_lip_refiner(directory: Path) -> LipRefiner | None:
-    """The refiner in `directory`, None if it holds none.
+def find_lip_refiner(directory: Path, device: torch.device = CPU) -> LipRefiner | None:
+    """The refiner in `directory`, on a device; None if it holds none.
 
     Raises:
         RuntimeError: the weights are not of these networks.
@@ -131,7 +138,7 @@ def find_lip_refiner(directory: Path) -> LipRefiner | None:
     refiner = LipRefiner(FaceNet(), LipNet())
     both = _both(refiner)
     both.load_state_dict(load(file.read_bytes()))
-    both.eval().requires_grad_(requires_grad=False)
+    ready(both, device)
     return refiner
 
 

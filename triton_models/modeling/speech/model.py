@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from triton_models.modeling.audio.spectrum import HOP, SAMPLE_RATE, synthesise_mono
 from triton_models.modeling.checkpoint import write_atomically
+from triton_models.modeling.engine import CPU, device_of, ready
 
 from .acoustic import FRAMES_PER_S, AcousticConfig, AcousticNet, numbers
 from .letters import LetterNet, LettersConfig, pronounced
@@ -130,7 +131,7 @@ class SpeechModel:
 
     def _frames(self, sounds: Sequence[str], voice: int) -> tuple[int, ...]:
         with torch.inference_mode():
-            log_frames = self.networks.acoustic.encode(*_batch(sounds, voice))[1][0]
+            log_frames = self.networks.acoustic.encode(*self._batch(sounds, voice))[1][0]
         spoken = torch.expm1(log_frames).round().clamp(min=2).long().tolist()
         return (_LEAD, *spoken[1:-1], _TAIL)
 
@@ -147,20 +148,21 @@ class SpeechModel:
         """Log-mel [1, M, F]."""
         net = self.networks.acoustic
         with torch.inference_mode():
-            x_1LD, _ = net.encode(*_batch(sentence.sounds, voice))
-            return net.decode(x_1LD, torch.tensor([sentence.frames])).transpose(1, 2)
+            x_1LD, _ = net.encode(*self._batch(sentence.sounds, voice))
+            frames_1L = torch.tensor([sentence.frames]).to(x_1LD.device)
+            return net.decode(x_1LD, frames_1L).transpose(1, 2).cpu()
 
-
-def _batch(sounds: Sequence[str], voice: int) -> tuple[Tensor, Tensor, Tensor]:
-    return numbers(sounds)[None], torch.tensor([len(sounds)]), torch.tensor([voice])
+    def _batch(self, sounds: Sequence[str], voice: int) -> tuple[Tensor, ...]:
+        batch = numbers(sounds)[None], torch.tensor([len(sounds)]), torch.tensor([voice])
+        return tuple(each.to(device_of(self.networks)) for each in batch)
 
 
 def _written(words: Iterable[str]) -> str:
     return " ".join(words).replace(f" {PAUSE}", PAUSE)
 
 
-def load_speech_model(directory: Path) -> SpeechModel:
-    """The voice in `directory`, on the CPU.
+def load_speech_model(directory: Path, device: torch.device = CPU) -> SpeechModel:
+    """The voice in `directory`, on a device.
 
     Raises:
         OSError: a file is missing.
@@ -170,15 +172,15 @@ def load_speech_model(directory: Path) -> SpeechModel:
     config = SpeechConfig.from_json(settings.decode())
     networks = SpeechNetworks(config)
     networks.load_state_dict(load(weights))
-    networks.eval().requires_grad_(requires_grad=False)
     entries = [line.split() for line in words.decode().splitlines()]
     exceptions = {word: tuple(sounds) for word, *sounds in entries}
-    return SpeechModel(config, networks, exceptions, hashlib.sha256(settings + weights + words).hexdigest())
+    digest = hashlib.sha256(settings + weights + words).hexdigest()
+    return SpeechModel(config, ready(networks, device), exceptions, digest)
 
 
-def find_speech_model(directory: Path) -> SpeechModel | None:
+def find_speech_model(directory: Path, device: torch.device = CPU) -> SpeechModel | None:
     """The voice in `directory`, None if it holds none; errors as `load_speech_model`."""
-    return load_speech_model(directory) if (directory / CONFIG_FILE).exists() else None
+    return load_speech_model(directory, device) if (directory / CONFIG_FILE).exists() else None
 
 
 def save_speech_model(model: SpeechModel, directory: Path) -> None:
