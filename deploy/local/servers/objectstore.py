@@ -78,8 +78,8 @@ class ObjectStore:
             # A resumed master is leader a moment later than a fresh one, and a volume server that comes in between
             # waits five seconds before it reports again. All it would resume is known from the volumes anyway.
             "-master.resumeState=false",
-            # Every bucket takes whole volumes, as many as fit on the disk: of the size it would choose by itself, 1 GiB,
-            # a small disk has room for less than our buckets.
+            # Every bucket takes whole volumes, and there are as many as fit on the disk: of the size that it would
+            # choose by itself, 1 GiB, a small disk has fewer than we have buckets.
             "-master.volumeSizeLimitMB=64",
             "-admin.ui=false",
             "-webdav=false",
